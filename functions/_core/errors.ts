@@ -11,6 +11,8 @@ export const EXIT = {
   unavailable: 4,
   /** A key is wrong, an object is corrupt, a chain does not match. */
   integrity: 5,
+  /** A defect of the kit itself; run again with BULKHEAD_DEBUG=1 for the stack trace. */
+  unexpected: 70,
   /** Interrupted (Ctrl-C). */
   interrupted: 130,
 } as const;

@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { Command } from "commander";
+import * as z from "zod";
+import { isMain, runCli } from "./cli/run.ts";
+
+/** One command: its file is imported only when it is asked for. */
+type Entry = { summary: string; load: () => Promise<{ command: () => Command }> };
+
+const COMMANDS: Record<string, Entry> = {
+  status: {
+    summary: "check every rule and write a report",
+    load: () => import("./hardening/status-check.ts"),
+  },
+  evidence: {
+    summary: "gather the proof into one folder",
+    load: () => import("./hardening/evidence.ts"),
+  },
+  backup: {
+    summary: "back up every tenant under its own key",
+    load: () => import("./backup/backup-nightly.ts"),
+  },
+  backups: { summary: "list the backups in the store", load: () => import("./backup/backups.ts") },
+  drill: {
+    summary: "restore the newest backup and prove it",
+    load: () => import("./backup/restore-drill.ts"),
+  },
+  restore: { summary: "put a tenant's rows back", load: () => import("./backup/restore.ts") },
+  prune: { summary: "apply the retention rule", load: () => import("./backup/prune.ts") },
+  keys: { summary: "make, rotate and list keys", load: () => import("./backup/keys.ts") },
+  watchdog: {
+    summary: "notice from outside when the database falls silent",
+    load: () => import("./alert/watchdog.ts"),
+  },
+};
+
+/**
+ * The program `bulkhead`; only the command named in `argv` is loaded, the others are there for the help.
+ *
+ * @example
+ * await runCli(program(process.argv.slice(2)));
+ */
+export async function program(argv: readonly string[]): Promise<Command> {
+  const { version } = z.object({ version: z.string() })
+    .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
+  const root = new Command("bulkhead")
+    .description(
+      "Tenant isolation for Supabase and Postgres: enforced, watched, backed up and proved.",
+    )
+    .version(version, "--version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .addHelpText("after", "\nExit codes: docs/exit-codes.md. Error codes: docs/errors.md.");
+  const [first, second] = argv;
+  const asked = first === "help" ? second : first;
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const command = name === asked ? (await entry.load()).command().name(name) : new Command(name);
+    root.addCommand(command.summary(entry.summary));
+  }
+  return root;
+}
+
+/** Run the program and leave the process. */
+export async function main(): Promise<never> {
+  return await runCli(program(process.argv.slice(2)));
+}
+
+if (isMain(import.meta.url)) await main();
