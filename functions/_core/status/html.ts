@@ -1,0 +1,139 @@
+import type { Check, PublicStatus, StatusReport, Verdict } from "./contract.ts";
+import { STYLE } from "./html-style.ts";
+import { publicSummary, type Section, sections } from "./summary.ts";
+
+const HEADLINE: Record<Verdict, string> = { green: "Green", red: "Red", unknown: "Unknown" };
+
+/**
+ * The report as one page without any external resource or script: opened from disk, mailed or printed it looks the same.
+ *
+ * @example
+ * await writeFile("status.html", renderHtml(report));
+ */
+export function renderHtml(report: StatusReport): string {
+  const where =
+    `Database <code>${escape(report.database)}</code>, Postgres ${escape(report.server_version)}` +
+    `${report.category ? `, category ${escape(report.category)} only` : ""}, checked at ${
+      time(report.checked_at)
+    }`;
+  return page(publicSummary(report), where, sections(report).map(sectionHtml).join("\n"));
+}
+
+/**
+ * The page for readers without a secret: verdict and counts, no table, no tenant.
+ *
+ * @example
+ * return new Response(renderPublicHtml(publicSummary(report)), { headers: { "content-type": "text/html" } });
+ */
+export function renderPublicHtml(summary: PublicStatus): string {
+  return page(
+    summary,
+    `Checked at ${time(summary.checked_at)}`,
+    `<section><h2>Details</h2><p>Findings are shown with signed access only.</p></section>`,
+  );
+}
+
+function page(summary: PublicStatus, meta: string, body: string): string {
+  const { verdict, counts } = summary;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>${HEADLINE[verdict]} · Bulkhead status</title>
+<link rel="icon" href="data:,">
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+<p class="brand">${EMBLEM} Bulkhead</p>
+<header class="hero ${verdict}">
+<h1>${HEADLINE[verdict]}</h1>
+<p>${sentence(summary)}</p>
+<p class="meta">${meta}</p>
+</header>
+<ul class="tiles" aria-label="Categories">
+${summary.categories.map(tile).join("\n")}
+</ul>
+${body}
+<footer>${counts.pass} pass, ${counts.fail} fail, ${counts.unknown} unknown. A check that could not be evaluated is unknown, never green.</footer>
+</main>
+</body>
+</html>
+`;
+}
+
+const EMBLEM =
+  `<svg width="26" height="26" viewBox="0 0 26 26" aria-hidden="true" focusable="false">` +
+  `<path d="M2 8h22l-3 13a2 2 0 0 1-2 1.6H7A2 2 0 0 1 5 21z" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round"/>` +
+  `<path d="M10 8v14M16 8v14M6 4h14" stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>`;
+
+function sentence({ verdict, counts }: PublicStatus): string {
+  if (verdict === "green") return `All ${counts.pass} checks pass.`;
+  const open = [
+    counts.fail > 0 ? `${counts.fail} ${counts.fail === 1 ? "check fails" : "checks fail"}` : "",
+    counts.unknown > 0 ? `${counts.unknown} could not be evaluated` : "",
+  ].filter(Boolean).join(", ");
+  return open === "" ? "Nothing was checked." : `${open}, ${counts.pass} pass.`;
+}
+
+function tile(
+  { category, verdict, pass, fail, unknown }: PublicStatus["categories"][number],
+): string {
+  const total = pass + fail + unknown;
+  return `<li><span class="name">${
+    escape(category)
+  }</span><span class="score">${pass}/${total}</span>` +
+    `<span class="word ${verdict}">${HEADLINE[verdict]}</span></li>`;
+}
+
+function sectionHtml({ category, checks }: Section): string {
+  const open = checks.filter((check) => check.status !== "pass");
+  const passed = checks.filter((check) => check.status === "pass");
+  const id = `category-${category.replace(/[^a-z0-9]/gi, "-")}`;
+  const parts = [
+    `<section aria-labelledby="${id}">`,
+    `<h2 id="${id}">${
+      escape(category)
+    } <small>${passed.length} of ${checks.length} pass</small></h2>`,
+    ...open.map(finding),
+  ];
+  if (passed.length > 0) parts.push(`<ul class="passed">`, ...passed.map(passedItem), "</ul>");
+  return [...parts, "</section>"].join("\n");
+}
+
+function finding(check: Check): string {
+  const word = check.status === "fail" ? "Fail" : "Unknown";
+  const colour = check.status === "fail" ? "red" : "unknown";
+  return [
+    `<article class="finding ${colour}">`,
+    `<h3>${escape(check.title)}: <code>${escape(check.subject)}</code></h3>`,
+    `<p class="what"><span class="chip ${check.status}">${word}</span>${check.severity} · <code>${check.name}</code></p>`,
+    check.detail ? `<p>${escape(check.detail)}</p>` : "",
+    check.sample_ids?.length
+      ? `<p class="what">Samples: ${
+        check.sample_ids.map((id) => `<code>${escape(id)}</code>`).join(", ")
+      }</p>`
+      : "",
+    check.remediation ? `<h4>How to resolve</h4><pre>${escape(check.remediation)}</pre>` : "",
+    check.reproduce_sql ? `<h4>See it again</h4><pre>${escape(check.reproduce_sql)}</pre>` : "",
+    `</article>`,
+  ].filter(Boolean).join("\n");
+}
+
+function passedItem(check: Check): string {
+  const note = check.detail ? `<span class="note">${escape(check.detail)}</span>` : "";
+  return `<li><span class="mark" aria-hidden="true">✓</span><span><span class="hidden">Pass: </span>` +
+    `${escape(check.title)}</span>${note}</li>`;
+}
+
+function time(value: string): string {
+  const shown = value.replace("T", " ").replace(/\.\d+/, "").replace(/(\+00:00|Z)$/, " UTC");
+  return `<time datetime="${escape(value)}">${escape(shown)}</time>`;
+}
+
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+}

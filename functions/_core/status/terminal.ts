@@ -1,0 +1,90 @@
+import type { Check, StatusReport, Verdict } from "./contract.ts";
+import { sections } from "./summary.ts";
+
+/** How wide and how colourful; both decided by the caller, who knows the terminal. */
+export type TerminalOptions = { colour?: boolean; width?: number; quiet?: boolean };
+
+const ANSI = { red: "31", green: "32", yellow: "33", dim: "2", bold: "1" };
+type Paint = (text: string, style: keyof typeof ANSI) => string;
+
+const MARK = { pass: "✓", fail: "✗", unknown: "?" } as const;
+const STYLE = { pass: "green", fail: "red", unknown: "yellow" } as const;
+const VERDICT_STYLE: Record<Verdict, keyof typeof ANSI> = {
+  green: "green",
+  red: "red",
+  unknown: "yellow",
+};
+
+/**
+ * The checklist for a terminal: one line for each check, and under each that does not pass what is wrong and what to
+ * run. `quiet` leaves out what passes.
+ *
+ * @example
+ * process.stdout.write(renderTerminal(report, { colour: process.stdout.isTTY, width: 80 }));
+ */
+export function renderTerminal(report: StatusReport, options: TerminalOptions = {}): string {
+  const width = options.width ?? 80;
+  const paint: Paint = (text, style) =>
+    options.colour ? `\u001b[${ANSI[style]}m${text}\u001b[0m` : text;
+  const lines: string[] = [];
+  for (const section of sections(report)) {
+    const shown = section.checks.filter((check) => !options.quiet || check.status !== "pass");
+    if (shown.length === 0) continue;
+    lines.push("", paint(section.category.toUpperCase(), "bold"));
+    for (const check of shown) lines.push(...checkLines(check, width, paint));
+  }
+  const { pass, fail, unknown } = report.counts;
+  const score = `${pass} pass, ${fail} fail, ${unknown} unknown`;
+  lines.push(
+    "",
+    `${paint(report.verdict.toUpperCase(), VERDICT_STYLE[report.verdict])}  ${score}`,
+    "",
+  );
+  return lines.join("\n");
+}
+
+function checkLines(check: Check, width: number, paint: Paint): string[] {
+  const mark = paint(MARK[check.status], STYLE[check.status]);
+  if (check.status === "pass") {
+    const note = check.detail === null ? "" : ` ${check.detail}`;
+    const room = width - 4 - check.title.length - 2;
+    const tail = note === "" || room < note.length ? "" : paint(` ${note}`, "dim");
+    return [`  ${mark} ${clip(check.title, width - 4)}${tail}`];
+  }
+  const lines = [`  ${mark} ${clip(`${check.title}: ${check.subject}`, width - 4)}`];
+  lines.push(paint(`    ${clip(`${check.severity} · ${check.name}`, width - 4)}`, "dim"));
+  if (check.detail) lines.push(...wrap(check.detail, width - 4).map((line) => `    ${line}`));
+  if (check.remediation) lines.push(...fix(check.remediation, width).map((line) => `    ${line}`));
+  return lines;
+}
+
+/** Statements are for copying: they are kept as they are, line by line, whatever the width. */
+function fix(remediation: string, width: number): string[] {
+  const isCode = /;\s*$/.test(remediation) || remediation.includes("\n");
+  const body = isCode ? remediation.split("\n") : wrap(remediation, width - 9);
+  return body.map((line, index) => `${index === 0 ? "fix: " : "     "}${line}`);
+}
+
+function clip(text: string, width: number): string {
+  const flat = plain(text);
+  return flat.length <= width ? flat : `${flat.slice(0, width - 1)}…`;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of plain(text).split(/\s+/)) {
+    if (line !== "" && line.length + word.length + 1 > width) {
+      lines.push(line);
+      line = "";
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  if (line !== "") lines.push(line);
+  return lines;
+}
+
+/** A table can be named with escape codes in it; they don't reach the terminal. */
+// deno-lint-ignore no-control-regex
+const plain = (text: string): string =>
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
