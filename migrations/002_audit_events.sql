@@ -1,0 +1,647 @@
+-- The ledger: every change of a protected table, append-only, sealed in a hash chain.
+-- Public: table bulkhead.audit_events, audit_seals, audit_eras; view bulkhead.audit_logs;
+--   bulkhead.log_event, seal, verify_audit, audit_head, ensure_audit_partitions.
+-- Security definers: the generated trigger functions and log_event belong to bulkhead_audit, a role
+--   that can insert into the ledger and do nothing else.
+-- Never: stores a token, changes or deletes an event, seals an event that may still roll back.
+-- Errors: 42501 the ledger is append-only, BH007 a trigger function on the wrong table.
+
+do $$
+begin
+    if not exists (select from pg_catalog.pg_roles where rolname = 'bulkhead_audit') then
+        create role bulkhead_audit nologin noinherit;
+    end if;
+end
+$$;
+grant bulkhead_audit to current_user;
+grant usage on schema bulkhead to bulkhead_audit;
+
+-- ---------------------------------------------------------------- the ledger
+
+create table bulkhead.audit_events (
+    id bigint generated always as identity,
+    created_at timestamptz not null default now(),
+    xid bigint not null default (pg_current_xact_id()::text::bigint),
+    tenant_id text,
+    actor text,
+    actor_role name not null,
+    table_name text not null,
+    operation text not null,
+    record_id text,
+    before jsonb,
+    after jsonb,
+    request_id text,
+    ip_address inet,
+    metadata jsonb,
+    -- Row changes are upper case, what an application or the kit says of itself is not: neither can pass for the other.
+    check (operation in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') or operation ~ '^[a-z][a-z0-9_.:-]{0,62}$')
+) partition by range (created_at);
+comment on table bulkhead.audit_events is 'The ledger: one event a changed row. UPDATE keeps the changed columns only. Append-only';
+comment on column bulkhead.audit_events.actor is 'The JWT''s subject, or who the back end says it acts for';
+comment on column bulkhead.audit_events.actor_role is 'The database role that asked';
+comment on column bulkhead.audit_events.xid is 'The transaction; seals cover ranges of it';
+alter table bulkhead.audit_events enable row level security, force row level security;
+revoke all on bulkhead.audit_events from public, anon, authenticated, service_role;
+grant insert on bulkhead.audit_events to bulkhead_audit;
+create policy bulkhead_append on bulkhead.audit_events for insert to bulkhead_audit with check (true);
+create policy bulkhead_own_trail on bulkhead.audit_events for select to authenticated
+    using (tenant_id = any ((select bulkhead.current_tenants())::text[]));
+
+-- BRIN: a few kilobytes for millions of events, since both columns grow with the table.
+create index audit_events_xid on bulkhead.audit_events using brin (xid) with (pages_per_range = 32, autosummarize = on);
+create index audit_events_created_at on bulkhead.audit_events using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
+create function bulkhead.refuse_change()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    raise exception using
+        errcode = '42501',
+        message = format('%s is append-only: %s refused', tg_table_name, lower(tg_op));
+end
+$$;
+comment on function bulkhead.refuse_change() is 'Trigger: nothing in the ledger is ever changed or deleted';
+revoke all on function bulkhead.refuse_change() from public;
+
+create function bulkhead.make_append_only(relation regclass)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+    v_table text := bulkhead.qualified(relation);
+begin
+    execute format('drop trigger if exists bulkhead_append_only on %s', v_table);
+    execute format('create trigger bulkhead_append_only before update or delete or truncate on %s for each statement execute function bulkhead.refuse_change()', v_table);
+    execute format('alter table %s enable always trigger bulkhead_append_only', v_table);
+    execute format('alter table %s enable row level security, force row level security', v_table);
+    execute format('revoke all on table %s from public, anon, authenticated, service_role', v_table);
+end
+$$;
+comment on function bulkhead.make_append_only(regclass) is 'Refuses update, delete and truncate on a table by trigger, and everything to the API''s roles by privilege';
+revoke all on function bulkhead.make_append_only(regclass) from public;
+
+create function bulkhead.ensure_audit_partitions(months_ahead integer default 2)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_month date;
+    v_name name;
+    v_created integer := 0;
+begin
+    perform pg_advisory_xact_lock(hashtext('bulkhead.ensure_audit_partitions'));
+    for v_month in
+        select g::date
+        from generate_series(
+            date_trunc('month', now() at time zone 'UTC'),
+            date_trunc('month', now() at time zone 'UTC') + make_interval(months => months_ahead),
+            interval '1 month'
+        ) as g
+    loop
+        v_name := 'audit_events_' || to_char(v_month, 'YYYYMM');
+        if to_regclass(format('bulkhead.%I', v_name)) is null then
+            execute format(
+                'create table bulkhead.%I partition of bulkhead.audit_events for values from (%L) to (%L)',
+                v_name, v_month::text || ' 00:00:00+00', (v_month + interval '1 month')::date::text || ' 00:00:00+00');
+            execute format('comment on table bulkhead.%I is %L', v_name, 'Ledger events of ' || to_char(v_month, 'YYYY-MM') || ' (UTC)');
+            perform bulkhead.make_append_only(format('bulkhead.%I', v_name)::regclass);
+            v_created := v_created + 1;
+        end if;
+    end loop;
+    return v_created;
+end
+$$;
+comment on function bulkhead.ensure_audit_partitions(integer) is 'Creates the ledger''s partitions for this month and the next ones; returns how many were new';
+revoke all on function bulkhead.ensure_audit_partitions(integer) from public;
+
+select bulkhead.make_append_only('bulkhead.audit_events');
+select bulkhead.ensure_audit_partitions();
+-- The net: an event outside every month is kept, never refused.
+create table bulkhead.audit_events_default partition of bulkhead.audit_events default;
+comment on table bulkhead.audit_events_default is 'Ledger events that no month''s partition took; should be empty';
+select bulkhead.make_append_only('bulkhead.audit_events_default');
+
+create view bulkhead.audit_logs
+with (security_invoker = true)
+as
+select
+    e.id,
+    e.actor as actor_id,
+    e.tenant_id,
+    lower(e.operation) as action,
+    e.table_name as resource_type,
+    e.record_id as resource_id,
+    e.ip_address,
+    coalesce(e.metadata, '{}') || jsonb_strip_nulls(jsonb_build_object('before', e.before, 'after', e.after)) as metadata,
+    e.created_at
+from bulkhead.audit_events as e;
+comment on view bulkhead.audit_logs is 'The ledger in the shape of an application''s audit log: row changes and events together';
+revoke all on bulkhead.audit_logs from public, anon, authenticated, service_role;
+
+-- ---------------------------------------------------------------- events that are not row changes
+
+create type bulkhead.write_context as (
+    caller name,
+    is_platform boolean,
+    may_create boolean,
+    tenants text[],
+    actor text,
+    request_id text,
+    ip_address inet
+);
+comment on type bulkhead.write_context is 'Who writes, for which tenants, on whose behalf';
+
+-- Definer (bulkhead_audit): the one way for a role without rights on the ledger to add an event of its own.
+create function bulkhead.log_event(action text, resource_type text, resource_id text default null, metadata jsonb default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_context bulkhead.write_context;
+begin
+    if action is null or action !~ '^[a-z][a-z0-9_.:-]{0,62}$' or action like 'bulkhead.%' then
+        raise exception using
+            errcode = 'BH008',
+            message = format('%L is no name for an event: use lower case such as member.invited, not beginning with bulkhead.', action);
+    end if;
+    v_context := bulkhead.current_write_context();
+    if not v_context.is_platform and coalesce(cardinality(v_context.tenants), 0) <> 1 then
+        raise exception using
+            errcode = '42501',
+            message = 'an event needs exactly one tenant: send x-tenant-id, or run select bulkhead.set_tenant(…) in the transaction';
+    end if;
+    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, request_id, ip_address, metadata)
+    values (
+        case when cardinality(v_context.tenants) = 1 then v_context.tenants[1] end,
+        v_context.actor, v_context.caller, resource_type, action, resource_id, v_context.request_id, v_context.ip_address, metadata);
+end
+$$;
+comment on function bulkhead.log_event(text, text, text, jsonb) is 'Adds an event of the application to the ledger. Example: select bulkhead.log_event(''export.started'', ''report'', ''42'')';
+revoke all on function bulkhead.log_event(text, text, text, jsonb) from public;
+
+create function bulkhead.log_change(action text, subject text, tenant text, detail jsonb)
+returns void
+language sql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, metadata)
+    values (tenant, nullif(current_setting('bulkhead.actor', true), ''), session_user, subject, 'bulkhead.' || action, detail)
+$$;
+comment on function bulkhead.log_change(text, text, text, jsonb) is 'Records what was done to the kit itself';
+revoke all on function bulkhead.log_change(text, text, text, jsonb) from public;
+
+-- ---------------------------------------------------------------- generated triggers
+
+create function bulkhead.audit_function_name(relation regclass)
+returns name
+language sql
+stable
+set search_path = ''
+as $$
+    select coalesce(
+        (select t.audit_function from bulkhead.protected_tables as t where t.relation = audit_function_name.relation),
+        bulkhead.short_name('audit_' || n.nspname || '_' || c.relname, '_' || left(md5(n.nspname || '.' || c.relname), 6))
+    )
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = relation
+$$;
+comment on function bulkhead.audit_function_name(regclass) is 'The name of a table''s generated trigger function; kept when the table is renamed';
+revoke all on function bulkhead.audit_function_name(regclass) from public;
+
+-- Equality is not sameness: 1.0 = 1.00, citext ignores case. Only types whose equal values are identical
+-- are compared by value; everything else by image, which also serves types that have no = at all.
+create function bulkhead.same_value(column_name name, type oid, collation_oid oid)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select case
+        when type in (
+            'boolean'::regtype, 'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'uuid'::regtype, 'date'::regtype,
+            'timestamptz'::regtype, 'timestamp'::regtype, 'bytea'::regtype
+        ) or (
+            type in ('text'::regtype, 'character varying'::regtype)
+            and (select c.collisdeterministic from pg_catalog.pg_collation as c where c.oid = collation_oid)
+        )
+            then format('o.%1$I is not distinct from n.%1$I', column_name)
+        else format('row(o.%1$I) operator(pg_catalog.*=) row(n.%1$I)', column_name)
+    end
+$$;
+comment on function bulkhead.same_value(name, oid, oid) is 'SQL that is true when an update left a column exactly as it was';
+revoke all on function bulkhead.same_value(name, oid, oid) from public;
+
+create function bulkhead.create_audit_function(relation regclass, tenant_column name, function_name name)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_variable
+declare
+    v_key name[] := bulkhead.key_of(relation);
+    v_record_id text := case
+        when cardinality(v_key) = 1 then format('%%1$s.%I::text', v_key[1])
+        else 'jsonb_build_array(' || (select string_agg(format('%%1$s.%I', k.name), ', ' order by k.position)
+            from unnest(v_key) with ordinality as k (name, position)) || ')::text'
+    end;
+    v_join text := (
+        select string_agg(format('o.%1$I = n.%1$I', c.name), ' and ')
+        from unnest(case when tenant_column = any (v_key) then v_key else tenant_column || v_key end) as c (name)
+    );
+    v_same text := (
+        select string_agg(
+            format('case when %s then %L end', bulkhead.same_value(a.attname, a.atttypid, a.attcollation), a.attname), ', ' order by a.attnum)
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    );
+begin
+    execute format($sql$
+        create or replace function bulkhead.%1$I()
+        returns trigger
+        language plpgsql
+        volatile
+        security definer
+        set search_path = ''
+        set enable_nestloop = off
+        as $body$
+        declare
+            c bulkhead.write_context := bulkhead.current_write_context(tg_relid, %2$L);
+            v_tenants %11$s[] := c.tenants;
+            v_written bigint;
+            v_changed bigint;
+        begin
+            if tg_op = 'INSERT' then
+                if not c.is_platform and (
+                    not c.may_create and %10$L
+                    or exists (select from new_rows as n where (n.%4$I = any (v_tenants)) is not true and not c.may_create)
+                ) then
+                    perform bulkhead.refuse_write(c, tg_op, %3$L);
+                end if;
+                insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, after, request_id, ip_address)
+                select n.%4$I::text, c.actor, c.caller, %3$L, 'INSERT', %5$s, to_jsonb(n), c.request_id, c.ip_address
+                from new_rows as n;
+            elsif tg_op = 'UPDATE' then
+                if not c.is_platform and exists (select from old_rows as o where (o.%4$I = any (v_tenants)) is not true) then
+                    perform bulkhead.refuse_write(c, tg_op, %3$L);
+                end if;
+                insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, after, request_id, ip_address)
+                select n.%4$I::text, c.actor, c.caller, %3$L, 'UPDATE', %5$s, to_jsonb(o) - s.same, to_jsonb(n) - s.same, c.request_id, c.ip_address
+                from old_rows as o
+                join new_rows as n on %7$s
+                cross join lateral (select array[%8$s] as same) as s;
+                get diagnostics v_written = row_count;
+                select count(*) into v_changed from new_rows;
+                if v_written <> v_changed then
+                    raise exception using
+                        errcode = '42501',
+                        message = 'key and tenant of %9$s are immutable: insert a new row and delete the old one instead';
+                end if;
+            elsif tg_op = 'DELETE' then
+                if not c.is_platform and (
+                    %10$L
+                    or exists (select from old_rows as o where (o.%4$I = any (v_tenants)) is not true)
+                ) then
+                    perform bulkhead.refuse_write(c, tg_op, %3$L);
+                end if;
+                insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, request_id, ip_address)
+                select o.%4$I::text, c.actor, c.caller, %3$L, 'DELETE', %6$s, to_jsonb(o), c.request_id, c.ip_address
+                from old_rows as o;
+            else
+                if not c.is_platform then
+                    perform bulkhead.refuse_write(c, tg_op, %3$L);
+                end if;
+                -- Truncating a partitioned table fires here for each partition too: the partitions report the rows.
+                if (select r.relkind from pg_catalog.pg_class as r where r.oid = tg_relid) <> 'p' then
+                    perform bulkhead.log_truncate(c, tg_relid, %3$L, %4$L);
+                end if;
+            end if;
+            return null;
+        end
+        $body$
+        $sql$,
+        function_name, function_name, bulkhead.qualified(relation), tenant_column,
+        format(v_record_id, 'n'), format(v_record_id, 'o'), v_join, v_same,
+        replace(bulkhead.qualified(relation), '''', ''''''),
+        (select s.tenants_table = relation from bulkhead.settings as s),
+        (select s.tenant_type from bulkhead.settings as s));
+    execute format('revoke all on function bulkhead.%I() from public', function_name);
+    execute format('comment on function bulkhead.%I() is %L', function_name,
+        'Trigger: guard and audit of ' || bulkhead.qualified(relation) || ', generated by bulkhead.protect()');
+    -- Handing a function over needs CREATE for the new owner, for this moment only.
+    grant create on schema bulkhead to bulkhead_audit;
+    execute format('alter function bulkhead.%I() owner to bulkhead_audit', function_name);
+    revoke create on schema bulkhead from bulkhead_audit;
+end
+$$;
+comment on function bulkhead.create_audit_function(regclass, name, name) is 'Writes the trigger function of one table: code for its columns, so that no catalog is read when rows change';
+revoke all on function bulkhead.create_audit_function(regclass, name, name) from public;
+
+create function bulkhead.attach_triggers(relation regclass, function_name name)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_variable
+declare
+    v_table text := bulkhead.qualified(relation);
+    v_trigger record;
+begin
+    for v_trigger in
+        select *
+        from (values
+            ('bulkhead_insert', 'after insert', 'referencing new table as new_rows'),
+            ('bulkhead_update', 'after update', 'referencing old table as old_rows new table as new_rows'),
+            ('bulkhead_delete', 'after delete', 'referencing old table as old_rows'),
+            ('bulkhead_truncate', 'before truncate', '')
+        ) as t (name, event, tables)
+    loop
+        execute format('drop trigger if exists %I on %s', v_trigger.name, v_table);
+        execute format('create trigger %I %s on %s %s for each statement execute function bulkhead.%I()',
+            v_trigger.name, v_trigger.event, v_table, v_trigger.tables, function_name);
+        -- ALWAYS: session_replication_role = replica must not be a way round.
+        execute format('alter table %s enable always trigger %I', v_table, v_trigger.name);
+    end loop;
+end
+$$;
+comment on function bulkhead.attach_triggers(regclass, name) is 'Puts the guard and audit triggers on a table';
+revoke all on function bulkhead.attach_triggers(regclass, name) from public;
+
+-- ---------------------------------------------------------------- seals
+
+create table bulkhead.audit_eras (
+    era bigint primary key check (era > 0),
+    system_identifier bigint not null,
+    first_id bigint not null,
+    started_at timestamptz not null default now()
+);
+comment on table bulkhead.audit_eras is 'Stretches of one transaction counter: a logical restore into another cluster begins a new era';
+select bulkhead.make_append_only('bulkhead.audit_eras');
+
+create table bulkhead.audit_seals (
+    seq bigint not null check (seq > 0),
+    part name not null,
+    era bigint not null references bulkhead.audit_eras (era),
+    lo bigint not null,
+    hi bigint not null check (hi > lo),
+    events bigint not null check (events > 0),
+    root bytea not null check (length(root) = 32),
+    prev bytea not null check (length(prev) = 32),
+    head bytea not null check (length(head) = 32),
+    sealed_at timestamptz not null default clock_timestamp(),
+    primary key (seq, part)
+);
+comment on table bulkhead.audit_seals is 'The hash chain: one row a sealed interval of transactions [lo, hi) and ledger partition. Append-only';
+comment on column bulkhead.audit_seals.root is 'Merkle root over the events of the interval, in order of id';
+comment on column bulkhead.audit_seals.head is 'sha256(prev || root || canonical seal row)';
+select bulkhead.make_append_only('bulkhead.audit_seals');
+
+create function bulkhead.audit_leaf(event bulkhead.audit_events)
+returns bytea
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+    select sha256('\x00'::bytea || convert_to(jsonb_build_array(
+        event.id, (extract(epoch from event.created_at) * 1000000)::bigint, event.xid, event.tenant_id, event.actor,
+        event.actor_role, event.table_name, event.operation, event.record_id, event.before, event.after,
+        event.request_id, host(event.ip_address), event.metadata
+    )::text, 'UTF8'))
+$$;
+comment on function bulkhead.audit_leaf(bulkhead.audit_events) is 'The hash of one event: 0x00 and its columns as a JSON array, the time in microseconds';
+revoke all on function bulkhead.audit_leaf(bulkhead.audit_events) from public;
+
+-- By unnest and grouping, level by level: array subscripts would make it quadratic.
+create function bulkhead.merkle_root(leaves bytea[])
+returns bytea
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+    while cardinality(leaves) > 1 loop
+        select array_agg(level.hash order by level.pair)
+        into leaves
+        from (
+            select
+                (u.position - 1) / 2 as pair,
+                case
+                    when count(*) = 2 then sha256('\x01'::bytea || string_agg(u.hash, ''::bytea order by u.position))
+                    else string_agg(u.hash, ''::bytea)
+                end as hash
+            from unnest(leaves) with ordinality as u (hash, position)
+            group by 1
+        ) as level;
+    end loop;
+    return leaves[1];
+end
+$$;
+comment on function bulkhead.merkle_root(bytea[]) is 'Merkle root: pairs hash as sha256(0x01 || left || right), an odd last one moves up unchanged; null for none';
+revoke all on function bulkhead.merkle_root(bytea[]) from public;
+
+create function bulkhead.seal_hash(seq bigint, part name, era bigint, lo bigint, hi bigint, events bigint, root bytea, prev bytea)
+returns bytea
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+    select sha256(prev || root || convert_to(jsonb_build_array(seq, part, era, lo, hi, events)::text, 'UTF8'))
+$$;
+comment on function bulkhead.seal_hash is 'The head that a seal must have, given the one before it';
+revoke all on function bulkhead.seal_hash from public;
+
+create function bulkhead.genesis()
+returns bytea
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+    select sha256(convert_to('bulkhead audit chain', 'UTF8'))
+$$;
+comment on function bulkhead.genesis() is 'What the first seal chains to';
+revoke all on function bulkhead.genesis() from public;
+
+create function bulkhead.sealed_parts(era bigint, lo bigint, hi bigint)
+returns table (part name, events bigint, root bytea)
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_first bigint := (select e.first_id from bulkhead.audit_eras as e where e.era = sealed_parts.era);
+    v_next bigint := (select e.first_id from bulkhead.audit_eras as e where e.era = sealed_parts.era + 1);
+begin
+    return query
+    select c.relname, count(*), bulkhead.merkle_root(array_agg(bulkhead.audit_leaf(e) order by e.id))
+    from bulkhead.audit_events as e
+    join pg_catalog.pg_class as c on c.oid = e.tableoid
+    where e.xid >= lo and e.xid < hi and e.id >= v_first and (v_next is null or e.id < v_next)
+    group by c.relname
+    order by c.relname;
+end
+$$;
+comment on function bulkhead.sealed_parts(bigint, bigint, bigint) is 'What the ledger holds now for an interval of transactions, by partition: counts and Merkle roots';
+revoke all on function bulkhead.sealed_parts(bigint, bigint, bigint) from public;
+
+create function bulkhead.append_seals(era bigint, lo bigint, hi bigint)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_seq bigint := coalesce((select max(s.seq) from bulkhead.audit_seals as s), 0) + 1;
+    v_prev bytea := coalesce(
+        (select s.head from bulkhead.audit_seals as s order by s.seq desc, s.part desc limit 1),
+        bulkhead.genesis());
+    v_part record;
+    v_sealed bigint := 0;
+begin
+    for v_part in select * from bulkhead.sealed_parts(era, lo, hi) loop
+        insert into bulkhead.audit_seals (seq, part, era, lo, hi, events, root, prev, head)
+        values (v_seq, v_part.part, era, lo, hi, v_part.events, v_part.root, v_prev,
+            bulkhead.seal_hash(v_seq, v_part.part, era, lo, hi, v_part.events, v_part.root, v_prev))
+        returning head into v_prev;
+        v_sealed := v_sealed + v_part.events;
+    end loop;
+    return v_sealed;
+end
+$$;
+comment on function bulkhead.append_seals(bigint, bigint, bigint) is 'Adds the seals of one interval to the chain; returns how many events they cover';
+revoke all on function bulkhead.append_seals(bigint, bigint, bigint) from public;
+
+create function bulkhead.seal()
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_system bigint := (select c.system_identifier from pg_catalog.pg_control_system() as c);
+    v_era bulkhead.audit_eras;
+    v_lo bigint;
+    v_hi bigint;
+    v_sealed bigint := 0;
+begin
+    perform pg_advisory_xact_lock(hashtext('bulkhead.seal'));
+    -- A seal that survives a crash must not cover events that did not.
+    perform set_config('synchronous_commit', 'on', true);
+    select e.* into v_era from bulkhead.audit_eras as e order by e.era desc limit 1;
+    v_lo := coalesce((select max(s.hi) from bulkhead.audit_seals as s where s.era = v_era.era), 0);
+    -- Everything below the horizon has ended: no event can still appear there, none can vanish.
+    v_hi := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    if v_era.era is null or v_era.system_identifier <> v_system then
+        if v_era.era is not null then
+            v_sealed := bulkhead.append_seals(v_era.era, v_lo, 9223372036854775807);
+        end if;
+        insert into bulkhead.audit_eras (era, system_identifier, first_id)
+        values (
+            coalesce(v_era.era, 0) + 1,
+            v_system,
+            case when v_era.era is null then 0 else coalesce((select max(e.id) from bulkhead.audit_events as e), 0) + 1 end
+        )
+        returning * into v_era;
+        v_lo := 0;
+    end if;
+    if v_hi <= v_lo then
+        return v_sealed;
+    end if;
+    return v_sealed + bulkhead.append_seals(v_era.era, v_lo, v_hi);
+end
+$$;
+comment on function bulkhead.seal() is 'Seals every event whose transaction has surely ended; returns how many. Runs each minute; safe run twice or by two at once';
+revoke all on function bulkhead.seal() from public;
+
+create function bulkhead.audit_head()
+returns text
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select coalesce(
+        (select encode(s.head, 'hex') from bulkhead.audit_seals as s order by s.seq desc, s.part desc limit 1),
+        encode(bulkhead.genesis(), 'hex'))
+$$;
+comment on function bulkhead.audit_head() is 'The chain''s newest hash, in hex: keep it somewhere else and give it to verify_audit() as the anchor';
+revoke all on function bulkhead.audit_head() from public;
+
+create function bulkhead.verify_audit(anchor text default null, newest bigint default null)
+returns table (seq bigint, part name, problem text)
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_column
+declare
+    v_seal record;
+    v_prev bytea := bulkhead.genesis();
+    v_interval record;
+    v_from bigint := 0;
+begin
+    for v_seal in select s.* from bulkhead.audit_seals as s order by s.seq, s.part loop
+        if v_seal.prev <> v_prev
+            or v_seal.head <> bulkhead.seal_hash(
+                v_seal.seq, v_seal.part, v_seal.era, v_seal.lo, v_seal.hi, v_seal.events, v_seal.root, v_seal.prev) then
+            return query select v_seal.seq, v_seal.part, 'the chain is broken: this seal, or one before it, was rewritten or removed'::text;
+        end if;
+        v_prev := v_seal.head;
+    end loop;
+    if anchor is not null
+        and anchor <> encode(bulkhead.genesis(), 'hex')
+        and not exists (select from bulkhead.audit_seals as s where s.head = decode(anchor, 'hex')) then
+        return query select null::bigint, null::name, 'the anchor is not in the chain: seals were rewritten or cut off after it was taken'::text;
+    end if;
+    if newest is not null then
+        v_from := coalesce((select max(s.seq) from bulkhead.audit_seals as s), 0) - newest + 1;
+    end if;
+    for v_interval in
+        select s.seq, s.era, s.lo, s.hi
+        from bulkhead.audit_seals as s
+        where s.seq >= v_from
+        group by s.seq, s.era, s.lo, s.hi
+        order by s.seq
+    loop
+        return query
+        select
+            v_interval.seq,
+            coalesce(sealed.part, present.part),
+            case
+                when sealed.part is null then format('%s events were added to a sealed interval', present.events)
+                when coalesce(present.events, 0) <> sealed.events
+                    then format('%s events, %s were sealed', coalesce(present.events, 0), sealed.events)
+                else 'an event was changed after it was sealed'
+            end
+        from (select s.* from bulkhead.audit_seals as s where s.seq = v_interval.seq) as sealed
+        full join bulkhead.sealed_parts(v_interval.era, v_interval.lo, v_interval.hi) as present on present.part = sealed.part
+        where (sealed.events, sealed.root) is distinct from (present.events, present.root);
+    end loop;
+end
+$$;
+comment on function bulkhead.verify_audit(text, bigint) is 'Compares the ledger with its seals and names each interval that does not match; no rows means intact. anchor: a head kept elsewhere; newest: only that many last intervals. The tail that is not sealed yet cannot be checked';
+revoke all on function bulkhead.verify_audit(text, bigint) from public;
