@@ -2,7 +2,7 @@ import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
 import { canonicalJson, concat, hkdf, source, utf8 } from "./bytes.ts";
 import { BACKUP_ID } from "./names.ts";
-import type { ObjectHeader, TenantKey } from "./types.ts";
+import { GLOBAL_TENANT, type ObjectHeader, type TenantKey } from "./types.ts";
 
 /** `BHBACK`, then a line break that a transfer in text mode would destroy. */
 export const MAGIC: Uint8Array = concat(utf8("BHBACK"), new Uint8Array([0x0d, 0x0a]));
@@ -25,6 +25,8 @@ const header: z.ZodType<ObjectHeader> = z.strictObject({
   createdAt: z.iso.datetime(),
   compression: z.literal("gzip"),
   chunkBytes: z.literal(CHUNK_BYTES),
+}).refine(({ kind, tenant }) => (kind === "global") === (tenant === GLOBAL_TENANT), {
+  message: `only the global object belongs to "${GLOBAL_TENANT}"`,
 });
 
 /** Magic to salt: what the commitment follows and, with it, every chunk's associated data. */

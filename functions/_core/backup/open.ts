@@ -13,6 +13,7 @@ import {
   TAG_BYTES,
 } from "./header.ts";
 import { Sha256 } from "./sha256-stream.ts";
+import { through } from "./through.ts";
 import type { ObjectExpectation, ObjectHeader, TenantKey } from "./types.ts";
 
 /** Raw bytes that are accepted where no manifest says how many to expect. */
@@ -136,56 +137,24 @@ async function openChunk(
   throw corrupt(`chunk ${chunk.number} is not authentic`);
 }
 
-/** gunzip with a limit; the decompressor's end counts only after the decryptor's. */
+/** gunzip with a limit; it ends only after the decryptor has. */
 async function* inflate(
   chunks: AsyncGenerator<Uint8Array>,
   expectedBytes: number | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const gunzip = new DecompressionStream("gzip");
-  const writer = gunzip.writable.getWriter();
-  const reader = gunzip.readable.getReader();
-  let failure: unknown; // of the source: it explains the decompressor's own
-  const pump = (async () => {
-    try {
-      for await (const chunk of chunks) {
-        for (let at = 0; at < chunk.length; at += INFLATE_STEP) {
-          // The decompressor's failure reaches the reader below; here it only ends the loop.
-          const isTaken = await writer.write(source(chunk.subarray(at, at + INFLATE_STEP)))
-            .then(() => true, () => false);
-          if (!isTaken) return;
-        }
-      }
-      await writer.close().catch(() => {});
-    } catch (error) {
-      failure = error;
-      await writer.abort(error).catch(() => {});
-    }
-  })();
-  writer.closed.catch(() => {});
-
   const limit = expectedBytes ?? RAW_LIMIT;
   let rawBytes = 0;
-  let isWhole = false;
-  try {
-    while (true) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      rawBytes += value.length;
-      if (rawBytes > limit) throw corrupt(`it holds more than the ${limit} bytes declared`);
-      yield value;
-    }
-    await pump;
-    if (failure) throw failure;
-    if (expectedBytes !== undefined && rawBytes !== expectedBytes) {
-      throw corrupt(`it holds ${rawBytes} bytes instead of ${expectedBytes}`);
-    }
-    isWhole = true;
-  } catch (error) {
-    if (failure !== undefined) throw failure;
-    if (error instanceof BulkheadError) throw error;
-    throw corrupt("its compressed data is damaged", error);
-  } finally {
-    if (!isWhole) await reader.cancel("not read to the end").catch(() => {});
+  const raw = through(chunks, new DecompressionStream("gzip"), {
+    step: INFLATE_STEP,
+    onDamage: (cause) => corrupt("its compressed data is damaged", cause),
+  });
+  for await (const piece of raw) {
+    rawBytes += piece.length;
+    if (rawBytes > limit) throw corrupt(`it holds more than the ${limit} bytes declared`);
+    yield piece;
+  }
+  if (expectedBytes !== undefined && rawBytes !== expectedBytes) {
+    throw corrupt(`it holds ${rawBytes} bytes instead of ${expectedBytes}`);
   }
 }
 

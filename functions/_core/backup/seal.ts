@@ -10,13 +10,8 @@ import {
   SALT_BYTES,
 } from "./header.ts";
 import { Sha256 } from "./sha256-stream.ts";
-import type {
-  HeaderInput,
-  ObjectHeader,
-  SealedObject,
-  SealedSummary,
-  TenantKey,
-} from "./types.ts";
+import { through } from "./through.ts";
+import type { HeaderInput, ObjectHeader, SealedObject, SealedSummary, TenantKey } from "./types.ts";
 
 /**
  * Compress and encrypt one object. Streams: holds about two chunks (2 MiB) whatever the size.
@@ -55,7 +50,7 @@ export function sealObject(
 
   const settled = deferred<SealedSummary>();
   const counted = { bytes: 0 };
-  const compressed = compress(plaintext, counted);
+  const compressed = new ByteReader(compress(plaintext, counted));
   const output = encrypt({ header, tenantKey, compressed });
   const hash = new Sha256();
   let size = 0;
@@ -85,32 +80,46 @@ export function sealObject(
   return { header, stream, done: settled.promise };
 }
 
-/** gzip, counting what goes in. The source's own error comes out, not the compressor's. */
+/** gzip, counting what goes in; holds a few pieces of 64 KiB. */
 function compress(
   plaintext: ReadableStream<Uint8Array>,
   counted: { bytes: number },
 ): ReadableStream<Uint8Array> {
-  const counting = new TransformStream<Uint8Array, BufferSource>({
-    transform(chunk, controller) {
-      counted.bytes += chunk.length;
-      controller.enqueue(source(chunk));
-    },
+  const input = plaintext.getReader();
+  async function* read(): AsyncGenerator<Uint8Array> {
+    for (let next = await input.read(); !next.done; next = await input.read()) {
+      counted.bytes += next.value.length;
+      yield next.value;
+    }
+  }
+  const pieces = through(read(), new CompressionStream("gzip"), {
+    step: 65_536,
+    onDamage: (cause) => new Error("gzip failed", { cause }),
   });
-  return plaintext.pipeThrough(counting).pipeThrough(new CompressionStream("gzip"));
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await pieces.next();
+      if (next.done) controller.close();
+      else controller.enqueue(next.value);
+    },
+    async cancel(reason) {
+      await input.cancel(reason);
+      await pieces.return(undefined).catch(() => {});
+    },
+  }, { highWaterMark: 0 });
 }
 
 async function* encrypt(
-  of: { header: ObjectHeader; tenantKey: TenantKey; compressed: ReadableStream<Uint8Array> },
+  of: { header: ObjectHeader; tenantKey: TenantKey; compressed: ByteReader },
 ): AsyncGenerator<Uint8Array> {
   const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
   const preamble = encodePreamble(of.header, salt);
   const keys = await deriveFileKeys(of.tenantKey, salt);
-  const reader = new ByteReader(of.compressed);
   yield preamble;
   yield keys.commitment;
   for (let number = 0, isLast = false; !isLast; number++) {
-    const chunk = await reader.read(CHUNK_BYTES);
-    isLast = await reader.isAtEnd();
+    const chunk = await of.compressed.read(CHUNK_BYTES);
+    isLast = await of.compressed.isAtEnd();
     const algorithm = chunkAlgorithm({ number, isLast, associated: preamble });
     yield new Uint8Array(await crypto.subtle.encrypt(algorithm, keys.aes, source(chunk)));
   }

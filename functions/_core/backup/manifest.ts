@@ -1,0 +1,143 @@
+import { BulkheadError } from "../errors.ts";
+import { sha256, toHex } from "./bytes.ts";
+import type { Kek } from "./kek.ts";
+import { type Manifest, manifestBody, signedManifest } from "./manifest-schema.ts";
+import { manifestKey, PREFIX } from "./names.ts";
+import type { ObjectStore, StoredObject } from "./object-store.ts";
+import { readSigned, readSmall, signDocument } from "./signed-document.ts";
+
+const LIMIT = 256 << 20;
+
+/** A manifest in the store, read and verified. */
+export interface StoredManifest {
+  readonly manifest: Manifest;
+  readonly stored: StoredObject;
+  /** Of the manifest's bytes; what the next manifest's `previous` names. */
+  readonly sha256: string;
+}
+
+/** Every version under `manifests/` that holds data, newest backup first, the broken ones with their error. */
+export interface BackupListing {
+  readonly valid: readonly StoredManifest[];
+  readonly invalid: readonly { readonly stored: StoredObject; readonly error: BulkheadError }[];
+}
+
+/**
+ * Sign and write a manifest: the last step of a backup, and what makes it one.
+ *
+ * @example
+ * const written = await writeManifest({ store, kek, manifest });
+ * @throws BulkheadError `BH_STORE_EXISTS` when the backup has a manifest already.
+ */
+export async function writeManifest(
+  options: { store: ObjectStore; kek: Kek; manifest: Manifest; retainUntil?: Date },
+): Promise<StoredManifest> {
+  const manifest = manifestBody.parse(options.manifest);
+  const bytes = await signDocument("manifest", manifest, options.kek);
+  const stored = await options.store.put(manifestKey(manifest.id), bytes, {
+    contentType: "application/json",
+    ifAbsent: true,
+    ...(options.retainUntil ? { retainUntil: options.retainUntil } : {}),
+  });
+  return { manifest, stored, sha256: toHex(await sha256(bytes)) };
+}
+
+/**
+ * All backups of a store. Reads versions, so a manifest that was hidden or shadowed is still found;
+ * what cannot be read or verified is listed with its error, never left out.
+ */
+export async function listBackups(
+  options: { store: ObjectStore; kek: Kek },
+): Promise<BackupListing> {
+  const valid: StoredManifest[] = [];
+  const invalid: { stored: StoredObject; error: BulkheadError }[] = [];
+  for await (const stored of options.store.listVersions(PREFIX.manifests)) {
+    if (stored.isDeleteMarker) continue;
+    try {
+      valid.push(await readManifest({ ...options, stored }));
+    } catch (error) {
+      // The store itself failing is not a property of this manifest.
+      if (!(error instanceof BulkheadError) || error.kind !== "integrity") throw error;
+      invalid.push({ stored, error });
+    }
+  }
+  valid.sort((a, b) => (a.manifest.id < b.manifest.id ? 1 : -1));
+  invalid.sort((a, b) => (a.stored.key < b.stored.key ? 1 : -1));
+  return { valid, invalid };
+}
+
+async function readManifest(
+  of: { store: ObjectStore; kek: Kek; stored: StoredObject },
+): Promise<StoredManifest> {
+  const { key, version } = of.stored;
+  const bytes = await readSmall(await of.store.get(key, { version }), LIMIT);
+  const { manifest } = await readSigned(bytes, {
+    purpose: "manifest",
+    name: key,
+    schema: signedManifest,
+    kek: of.kek,
+  });
+  if (manifestKey(manifest.id) !== key) {
+    throw new BulkheadError(
+      "BH_MANIFEST_INVALID",
+      `Cannot read the manifest "${key}": it belongs to backup ${manifest.id}`,
+      { kind: "integrity", hint: "Somebody copied it there; find out who" },
+    );
+  }
+  return { manifest, stored: of.stored, sha256: toHex(await sha256(bytes)) };
+}
+
+/**
+ * The newest complete backup, or the one named. Throws when anything newer does not verify: falling
+ * back to an older backup is a decision for a person, made by naming it.
+ *
+ * @example
+ * const { manifest } = await newestBackup({ store, kek });
+ * @throws BulkheadError `BH_NO_BACKUP` (kind `red`), `BH_MANIFEST_INVALID` (kind `integrity`).
+ */
+export async function newestBackup(
+  options: { store: ObjectStore; kek: Kek; id?: string },
+): Promise<StoredManifest> {
+  const { valid, invalid } = await listBackups(options);
+  const found = options.id ? valid.find(({ manifest }) => manifest.id === options.id) : valid[0];
+  const wanted = options.id ? manifestKey(options.id) : undefined;
+  const broken = invalid.find(({ stored }) =>
+    wanted ? !found && stored.key === wanted : !found || stored.key > found.stored.key
+  );
+  if (broken) throw broken.error;
+  if (found) return found;
+  throw new BulkheadError(
+    "BH_NO_BACKUP",
+    `Cannot find ${
+      options.id ? `the backup "${options.id}"` : "a backup"
+    } in ${options.store.describe()}: ${
+      valid.length === 0 ? "there is none" : `there are ${valid.length} others`
+    }`,
+    { kind: "red", hint: "Run bulkhead backup, or check BULKHEAD_STORE" },
+  );
+}
+
+/** One thing wrong with a stored backup. */
+export interface ObjectProblem {
+  readonly key: string;
+  readonly state: "missing" | "size";
+  readonly detail: string;
+}
+
+/**
+ * Whether every object that a manifest pins is there, in that version, with that size. No key is needed
+ * and nothing is downloaded; reading every byte is `openObject`'s part.
+ */
+export async function verifyObjects(
+  options: { store: ObjectStore; manifest: Manifest },
+): Promise<ObjectProblem[]> {
+  const problems: ObjectProblem[] = [];
+  for (const { key, version, size } of options.manifest.objects) {
+    const head = await options.store.head(key, { version });
+    if (!head) problems.push({ key, state: "missing", detail: `version ${version} is gone` });
+    else if (head.size !== size) {
+      problems.push({ key, state: "size", detail: `${head.size} bytes instead of ${size}` });
+    }
+  }
+  return problems;
+}
