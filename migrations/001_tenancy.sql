@@ -503,11 +503,13 @@ returns setof bulkhead.key_step
 language plpgsql
 stable
 set search_path = ''
+set row_security = off
 as $$
 #variable_conflict use_variable
 declare
     v_table text := bulkhead.qualified(relation);
-    v_check name := bulkhead.short_name(replace(relation::text, '"', ''), '_tenant_not_null');
+    v_check name := bulkhead.short_name((select c.relname from pg_catalog.pg_class as c where c.oid = relation), '_tenant_not_null');
+    v_is_tenants_table boolean := (select s.tenants_table = relation from bulkhead.settings as s);
     v_column pg_catalog.pg_attribute;
 begin
     select a.* into v_column
@@ -528,7 +530,8 @@ begin
             format('%s.%I must not be null', v_table, tenant_column)
         )::bulkhead.key_step;
     end if;
-    if v_column.atthasdef then
+    -- The tenants table makes its own keys; everywhere else a default would file rows under somebody.
+    if v_column.atthasdef and not v_is_tenants_table then
         return next row(
             2,
             format('alter table %s alter column %I drop default', v_table, tenant_column),
@@ -973,6 +976,7 @@ language plpgsql
 volatile
 set search_path = ''
 set row_security = off
+set client_min_messages = warning
 as $$
 #variable_conflict use_variable
 declare
@@ -1019,6 +1023,7 @@ language plpgsql
 volatile
 set search_path = ''
 set row_security = off
+set client_min_messages = warning
 as $$
 #variable_conflict use_variable
 declare

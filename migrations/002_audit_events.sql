@@ -71,6 +71,7 @@ returns void
 language plpgsql
 volatile
 set search_path = ''
+set client_min_messages = warning
 as $$
 declare
     v_table text := bulkhead.qualified(relation);
@@ -122,12 +123,12 @@ $$;
 comment on function bulkhead.ensure_audit_partitions(integer) is 'Creates the ledger''s partitions for this month and the next ones; returns how many were new';
 revoke all on function bulkhead.ensure_audit_partitions(integer) from public;
 
-select bulkhead.make_append_only('bulkhead.audit_events');
-select bulkhead.ensure_audit_partitions();
+select from bulkhead.make_append_only('bulkhead.audit_events');
+select from bulkhead.ensure_audit_partitions();
 -- The net: an event outside every month is kept, never refused.
 create table bulkhead.audit_events_default partition of bulkhead.audit_events default;
 comment on table bulkhead.audit_events_default is 'Ledger events that no month''s partition took; should be empty';
-select bulkhead.make_append_only('bulkhead.audit_events_default');
+select from bulkhead.make_append_only('bulkhead.audit_events_default');
 
 create view bulkhead.audit_logs
 with (security_invoker = true)
@@ -151,6 +152,7 @@ revoke all on bulkhead.audit_logs from public, anon, authenticated, service_role
 create type bulkhead.write_context as (
     caller name,
     is_platform boolean,
+    is_tenants_table boolean,
     may_create boolean,
     tenants text[],
     actor text,
@@ -166,6 +168,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set row_security = on
 as $$
 declare
     v_context bulkhead.write_context;
@@ -239,7 +242,7 @@ as $$
             and (select c.collisdeterministic from pg_catalog.pg_collation as c where c.oid = collation_oid)
         )
             then format('o.%1$I is not distinct from n.%1$I', column_name)
-        else format('row(o.%1$I) operator(pg_catalog.*=) row(n.%1$I)', column_name)
+        else format('record_image_eq(row(o.%1$I), row(n.%1$I))', column_name)
     end
 $$;
 comment on function bulkhead.same_value(name, oid, oid) is 'SQL that is true when an update left a column exactly as it was';
@@ -270,6 +273,8 @@ declare
         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
     );
 begin
+    -- row_security = on: the owner obeys the ledger's policy, and a caller who switched it off must not stop the audit.
+    -- enable_nestloop = off: the join's plan is cached, and one made for a single row would be quadratic for many.
     execute format($sql$
         create or replace function bulkhead.%1$I()
         returns trigger
@@ -277,18 +282,19 @@ begin
         volatile
         security definer
         set search_path = ''
+        set row_security = on
         set enable_nestloop = off
         as $body$
         declare
             c bulkhead.write_context := bulkhead.current_write_context(tg_relid, %2$L);
-            v_tenants %11$s[] := c.tenants;
+            v_tenants %10$s[] := c.tenants;
             v_written bigint;
             v_changed bigint;
         begin
             if tg_op = 'INSERT' then
-                if not c.is_platform and (
-                    not c.may_create and %10$L
-                    or exists (select from new_rows as n where (n.%4$I = any (v_tenants)) is not true and not c.may_create)
+                if not c.is_platform and not c.may_create and (
+                    c.is_tenants_table
+                    or exists (select from new_rows as n where (n.%4$I = any (v_tenants)) is not true)
                 ) then
                     perform bulkhead.refuse_write(c, tg_op, %3$L);
                 end if;
@@ -313,7 +319,7 @@ begin
                 end if;
             elsif tg_op = 'DELETE' then
                 if not c.is_platform and (
-                    %10$L
+                    c.is_tenants_table
                     or exists (select from old_rows as o where (o.%4$I = any (v_tenants)) is not true)
                 ) then
                     perform bulkhead.refuse_write(c, tg_op, %3$L);
@@ -337,7 +343,6 @@ begin
         function_name, function_name, bulkhead.qualified(relation), tenant_column,
         format(v_record_id, 'n'), format(v_record_id, 'o'), v_join, v_same,
         replace(bulkhead.qualified(relation), '''', ''''''),
-        (select s.tenants_table = relation from bulkhead.settings as s),
         (select s.tenant_type from bulkhead.settings as s));
     execute format('revoke all on function bulkhead.%I() from public', function_name);
     execute format('comment on function bulkhead.%I() is %L', function_name,
@@ -391,7 +396,7 @@ create table bulkhead.audit_eras (
     started_at timestamptz not null default now()
 );
 comment on table bulkhead.audit_eras is 'Stretches of one transaction counter: a logical restore into another cluster begins a new era';
-select bulkhead.make_append_only('bulkhead.audit_eras');
+select from bulkhead.make_append_only('bulkhead.audit_eras');
 
 create table bulkhead.audit_seals (
     seq bigint not null check (seq > 0),
@@ -409,7 +414,7 @@ create table bulkhead.audit_seals (
 comment on table bulkhead.audit_seals is 'The hash chain: one row a sealed interval of transactions [lo, hi) and ledger partition. Append-only';
 comment on column bulkhead.audit_seals.root is 'Merkle root over the events of the interval, in order of id';
 comment on column bulkhead.audit_seals.head is 'sha256(prev || root || canonical seal row)';
-select bulkhead.make_append_only('bulkhead.audit_seals');
+select from bulkhead.make_append_only('bulkhead.audit_seals');
 
 create function bulkhead.audit_leaf(event bulkhead.audit_events)
 returns bytea

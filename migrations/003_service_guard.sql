@@ -28,13 +28,12 @@ declare
     v_context bulkhead.write_context;
     v_headers jsonb;
     v_forwarded text;
-    v_is_tenants_table boolean;
 begin
     if relation is not null then
-        select t.is_tenants_table into v_is_tenants_table
+        select t.is_tenants_table into v_context.is_tenants_table
         from bulkhead.protected_tables as t
         where t.relation = current_write_context.relation and t.audit_function = function_name;
-        if v_is_tenants_table is null then
+        if v_context.is_tenants_table is null then
             raise exception using
                 errcode = 'BH007',
                 message = format('bulkhead.%I does not belong to table %s; run select bulkhead.protect(…) on it', function_name, relation::regclass);
@@ -43,7 +42,7 @@ begin
     v_context.caller := v_caller;
     select v_caller = any (s.platform_roles) into v_context.is_platform from bulkhead.settings as s;
     v_context.tenants := bulkhead.current_tenants();
-    v_context.may_create := coalesce(v_is_tenants_table, false)
+    v_context.may_create := coalesce(v_context.is_tenants_table, false)
         and exists (select from bulkhead.tenant_openings as o where o.xid = pg_current_xact_id_if_assigned());
     if v_caller in ('authenticated', 'service_role') then
         v_headers := nullif(current_setting('request.headers', true), '')::jsonb;
@@ -81,17 +80,15 @@ begin
             errcode = '42501',
             message = format('%s refused: it would empty the table for every tenant; delete the rows of one tenant instead', v_what);
     end if;
+    if context.is_tenants_table and operation in ('INSERT', 'DELETE') then
+        raise exception using
+            errcode = '42501',
+            message = format('%s refused: tenants are created through bulkhead.create_tenant() and removed by a platform role', v_what);
+    end if;
     if coalesce(cardinality(context.tenants), 0) = 0 then
         raise exception using
             errcode = '42501',
             message = format('%s refused: no tenant is named; send the x-tenant-id header, or run select bulkhead.set_tenant(…) in the transaction', v_what);
-    end if;
-    if operation in ('INSERT', 'DELETE') and (
-        select s.tenants_table = to_regclass(table_name) from bulkhead.settings as s
-    ) then
-        raise exception using
-            errcode = '42501',
-            message = format('%s refused: tenants are created through bulkhead.create_tenant() and removed by a platform role', v_what);
     end if;
     raise exception using
         errcode = '42501',
