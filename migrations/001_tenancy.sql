@@ -930,7 +930,7 @@ as $$
         relation, schema_name, table_name, tenant_column, tenant_type, key_columns, parent, is_tenants_table, audit_function, rls_before
     )
     select
-        c.oid, n.nspname, c.relname, tenant_column, s.tenant_type, bulkhead.key_of(coalesce(parent, relation)), parent,
+        c.oid, n.nspname, c.relname, register_table.tenant_column, s.tenant_type, bulkhead.key_of(coalesce(parent, relation)), parent,
         c.oid = s.tenants_table, audit_function,
         jsonb_build_object('enabled', c.relrowsecurity, 'forced', c.relforcerowsecurity)
     from pg_catalog.pg_class as c
