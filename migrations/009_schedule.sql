@@ -153,11 +153,11 @@ begin
             or run.command like 'select bulkhead.%'
         );
     get diagnostics removed = row_count;
-    return removed;
+    return removed + bulkhead.clean_up_records();
 end
 $$;
 comment on function bulkhead.clean_up() is
-    'Remove the kit''s own run records of pg_cron after seven days; returns how many.';
+    'Remove the kit''s own run records of pg_cron after seven days, and old calls and messages; returns how many.';
 revoke all on function bulkhead.clean_up() from public;
 
 create or replace view bulkhead.timetable
@@ -195,3 +195,6 @@ comment on view bulkhead.timetable is
 revoke all on bulkhead.timetable from public, anon, authenticated, service_role;
 
 select bulkhead.schedule();
+
+-- The last migration: the functions that came after 007 are part of what was installed too.
+select bulkhead.declare_kit();

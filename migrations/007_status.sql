@@ -1,0 +1,1653 @@
+-- Status: every rule of the boundary, the trail, the guard and the schedule, answered from the catalogs.
+-- Public objects: views bulkhead.rules, bulkhead.protected_catalog, functions bulkhead.checks_boundary(),
+--   bulkhead.checks_trail(), bulkhead.checks_guard(), bulkhead.checks_schedule(), bulkhead.checks(),
+--   bulkhead.findings(), bulkhead.status().
+-- Each rule has docs/checks/<name>.md. Each remediation is SQL that can be run as it stands.
+-- Never: passes when a precondition is missing (that is unknown), writes anything, believes an attestation or an
+--   exemption about a structural hole.
+-- No security definer functions. Errors: BH701 unknown category.
+
+-- ---------------------------------------------------------------- the rules
+
+create view bulkhead.rules
+with (security_invoker = true)
+as
+select
+    rule.name,
+    rule.category,
+    rule.severity,
+    rule.scope,
+    rule.title
+from (values
+    ('kit_installed',              'boundary', 'critical', 'database', 'Every part of the kit is installed'),
+    ('settings_configured',        'boundary', 'critical', 'database', 'The tenants table is configured'),
+    ('tables_protected',           'boundary', 'critical', 'database', 'Tables are protected'),
+    ('table_unclassified',         'boundary', 'critical', 'exposed',  'Every exposed table is protected or exempt'),
+    ('exempt_table_exposed',       'boundary', 'critical', 'exempt',   'No exempt table shows tenant data'),
+    ('protected_table_missing',    'boundary', 'critical', 'tables',   'Every protected table is where it was declared'),
+    ('tenant_column_missing',      'boundary', 'critical', 'tables',   'The tenant column has the tenants'' type'),
+    ('tenant_column_nullable',     'boundary', 'critical', 'tables',   'The tenant column is not null'),
+    ('tenant_column_default',      'boundary', 'critical', 'tables',   'The tenant column has no default'),
+    ('tenant_key_missing',         'boundary', 'critical', 'tables',   'Tenant and key are unique together'),
+    ('tenant_reference_missing',   'boundary', 'critical', 'tables',   'The tenant column references the tenants table'),
+    ('foreign_key_without_tenant', 'boundary', 'critical', 'tables',   'Foreign keys carry the tenant'),
+    ('foreign_key_cascades',       'boundary', 'critical', 'tables',   'Foreign keys restrict, nothing cascades'),
+    ('foreign_key_not_valid',      'boundary', 'critical', 'tables',   'Foreign keys are validated'),
+    ('foreign_key_not_enforced',   'boundary', 'critical', 'tables',   'Foreign keys are enforced'),
+    ('constraint_dropped',         'boundary', 'critical', 'tables',   'No declared constraint is gone'),
+    ('rls_disabled',               'boundary', 'critical', 'tables',   'Row level security is enabled'),
+    ('rls_not_forced',             'boundary', 'critical', 'tables',   'Row level security is forced'),
+    ('tenant_policy',              'boundary', 'critical', 'tables',   'The restrictive tenant policy stands'),
+    ('access_policy_missing',      'boundary', 'warning',  'tables',   'Members can see their own rows'),
+    ('anon_policy',                'boundary', 'critical', 'tables',   'No policy for anon or everybody'),
+    ('policy_changed',             'boundary', 'warning',  'tables',   'Policies are as declared'),
+    ('anon_grant',                 'boundary', 'critical', 'tables',   'No grant to anon or everybody'),
+    ('dangerous_grant',            'boundary', 'critical', 'tables',   'No TRUNCATE, REFERENCES or TRIGGER for API roles'),
+    ('owner_obeys_rls',            'boundary', 'critical', 'tables',   'Table owners are trusted and bypass RLS'),
+    ('rewrite_rule',               'boundary', 'critical', 'tables',   'No rule rewrites a protected table'),
+    ('view_bypasses_rls',          'boundary', 'critical', 'tables',   'Views ask as their reader'),
+    ('materialized_view_exposed',  'boundary', 'critical', 'tables',   'No materialized view shows tenant data'),
+    ('definer_search_path',        'boundary', 'warning',  'exposed',  'Definer functions pin their search_path'),
+    ('definer_anon',               'boundary', 'critical', 'exposed',  'Definer functions are not open to anon'),
+    ('role_bypasses_rls',          'boundary', 'critical', 'database', 'API roles obey row level security'),
+    ('kit_function_changed',       'boundary', 'critical', 'database', 'The kit''s functions are as installed'),
+    ('kit_grant',                  'boundary', 'critical', 'database', 'API roles cannot write the kit''s tables'),
+    ('ledger_append_only',         'trail',    'critical', 'ledger',   'The audit trail is append-only'),
+    ('ledger_grant',               'trail',    'critical', 'ledger',   'Nobody may change the audit trail'),
+    ('ledger_partition_missing',   'trail',    'critical', 'ledger',   'The audit trail has room for this month and the next'),
+    ('seal_lag',                   'trail',    'critical', 'ledger',   'The audit trail is sealed'),
+    ('seal_broken',                'trail',    'critical', 'ledger',   'The newest seals match the audit trail'),
+    ('write_trigger',              'guard',    'critical', 'tables',   'Guard and audit triggers are enabled always'),
+    ('write_function',             'guard',    'critical', 'tables',   'Guard and audit functions are as generated'),
+    ('guard_trust',                'guard',    'critical', 'database', 'No API role is trusted by the guard'),
+    ('timetable_missing',          'schedule', 'critical', 'database', 'The timetable is installed'),
+    ('job_missing',                'schedule', 'critical', 'jobs',     'Every job is scheduled, active and unchanged'),
+    ('job_unknown',                'schedule', 'warning',  'jobs',     'No job pretends to be the kit''s'),
+    ('job_failed',                 'schedule', 'critical', 'jobs',     'The last run of every job succeeded'),
+    ('job_overdue',                'schedule', 'critical', 'jobs',     'Every job runs on time')
+) as rule (name, category, severity, scope, title);
+comment on view bulkhead.rules is
+    'Every structural rule of the status check; docs/checks/<name>.md says what each means';
+revoke all on bulkhead.rules from public, anon, authenticated, service_role;
+
+-- What a rule's query answers: one row for each offender.
+create type bulkhead.offence as (
+    rule text,
+    subject text,
+    detail text,
+    remediation text,
+    reproduce_sql text,
+    observed numeric,
+    threshold numeric,
+    status text
+);
+comment on type bulkhead.offence is
+    'One offender of one rule; status is fail, or unknown where it could not be evaluated';
+
+create function bulkhead.offence_row(
+    rule text,
+    subject text,
+    detail text,
+    remediation text,
+    reproduce_sql text default null,
+    observed numeric default null,
+    threshold numeric default null,
+    status text default 'fail'
+)
+returns bulkhead.offence
+language sql
+immutable
+as $$
+    select row(rule, subject, detail, remediation, reproduce_sql, observed, threshold, status)::bulkhead.offence
+$$;
+comment on function bulkhead.offence_row is
+    'Builds one offender; no search_path of its own, so that the planner can inline it';
+revoke all on function bulkhead.offence_row from public;
+
+-- One row for each protected table that still exists, with what every rule needs to know of it.
+create view bulkhead.protected_catalog
+with (security_invoker = true)
+as
+select
+    declared.relation,
+    declared.parent,
+    declared.schema_name as declared_schema,
+    declared.table_name as declared_name,
+    declared.tenant_column,
+    declared.tenant_type,
+    declared.key_columns,
+    declared.is_tenants_table,
+    declared.audit_function,
+    declared.declared,
+    namespace.nspname as schema_name,
+    class.relname as table_name,
+    format('%I.%I', namespace.nspname, class.relname) as qualified,
+    class.relkind,
+    class.relrowsecurity,
+    class.relforcerowsecurity,
+    class.relowner,
+    class.relacl,
+    tenant.attnum as tenant_number,
+    tenant.atttypid as tenant_atttypid,
+    tenant.attnotnull as tenant_is_not_null,
+    tenant.atthasdef as tenant_has_default,
+    tenant.attidentity as tenant_identity,
+    -- Partitions are protected through their root, another tenant column is named.
+    format(
+        'select bulkhead.protect(%L%s);',
+        coalesce(root_name.qualified, format('%I.%I', namespace.nspname, class.relname)),
+        case
+            when declared.is_tenants_table or declared.tenant_column = settings.tenant_column then ''
+            else format(', %L', declared.tenant_column)
+        end
+    ) as protect_sql
+from bulkhead.protected_tables as declared
+cross join bulkhead.settings as settings
+join pg_catalog.pg_class as class on class.oid = declared.relation
+join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+left join pg_catalog.pg_attribute as tenant
+    on tenant.attrelid = declared.relation
+    and tenant.attname = declared.tenant_column
+    and not tenant.attisdropped
+left join lateral (
+    select format('%I.%I', n.nspname, c.relname) as qualified
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = declared.parent
+) as root_name on true;
+comment on view bulkhead.protected_catalog is
+    'Each protected table that still exists, as the catalogs have it now';
+revoke all on bulkhead.protected_catalog from public, anon, authenticated, service_role;
+
+-- Roles that requests arrive as: those of the API and the configured direct ones.
+create view bulkhead.request_roles
+with (security_invoker = true)
+as
+select
+    role.oid,
+    role.rolname,
+    role.rolsuper,
+    role.rolbypassrls,
+    role.rolname in ('anon', 'authenticated') or role.rolname = any (settings.direct_roles) as obeys_rls
+from pg_catalog.pg_roles as role
+cross join bulkhead.settings as settings
+where role.rolname in ('anon', 'authenticated', 'service_role', 'authenticator')
+    or role.rolname = any (settings.direct_roles);
+comment on view bulkhead.request_roles is
+    'Roles that requests arrive as; obeys_rls says which of them row level security must hold';
+revoke all on bulkhead.request_roles from public, anon, authenticated, service_role;
+
+-- ---------------------------------------------------------------- boundary
+
+create table bulkhead.kit_functions (
+    signature text primary key,
+    definition text not null,
+    installed_at timestamptz not null default now()
+);
+comment on table bulkhead.kit_functions is
+    'The kit''s own functions as the migrations installed them; a difference is a finding, and the definition its remedy';
+alter table bulkhead.kit_functions enable row level security;
+revoke all on bulkhead.kit_functions from public, anon, authenticated, service_role;
+
+create function bulkhead.offences_of_setup()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select bulkhead.offence_row(
+        'kit_installed',
+        part.migration,
+        format('bulkhead.%s() is missing: migration %s was not applied, or something dropped it', part.name, part.migration),
+        'Apply the migrations: supabase db push'
+    )
+    from (values
+        ('001_tenancy', 'protect'),
+        ('002_audit_events', 'seal'),
+        ('003_service_guard', 'create_tenant'),
+        ('004_canaries', 'run_canaries'),
+        ('005_alerting', 'dispatch_alerts'),
+        ('006_backups', 'dispatch_backup'),
+        ('007_status', 'status'),
+        ('009_schedule', 'schedule')
+    ) as part (migration, name)
+    where not exists (
+        select
+        from pg_catalog.pg_proc as proc
+        where proc.pronamespace = 'bulkhead'::regnamespace
+            and proc.proname = part.name
+    )
+    union all
+    select bulkhead.offence_row(
+        'settings_configured',
+        'bulkhead.settings',
+        'Nobody said which table holds the tenants, or that table is gone, so nothing can be judged',
+        'select bulkhead.configure(''public.tenants'');'
+    )
+    where not exists (
+        select
+        from bulkhead.settings as settings
+        join pg_catalog.pg_class as class on class.oid = settings.tenants_table
+    )
+    union all
+    select bulkhead.offence_row(
+        'tables_protected',
+        'database',
+        'No table is protected',
+        'Protect each table of tenants: select bulkhead.protect(''public.messages'');'
+    )
+    where not exists (select from bulkhead.protected_catalog)
+$$;
+comment on function bulkhead.offences_of_setup() is 'Offenders of the rules about the installation itself';
+revoke all on function bulkhead.offences_of_setup() from public;
+
+create function bulkhead.offences_of_classification()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with exposed as (
+        select
+            class.oid,
+            format('%I.%I', namespace.nspname, class.relname) as qualified
+        from pg_catalog.pg_class as class
+        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+        cross join bulkhead.settings as settings
+        where namespace.nspname = any (settings.exposed_schemas)
+            and class.relkind in ('r', 'p', 'f')
+            and not exists (
+                select
+                from pg_catalog.pg_depend as member
+                where member.classid = 'pg_catalog.pg_class'::regclass
+                    and member.objid = class.oid
+                    and member.deptype = 'e'
+            )
+    )
+    select bulkhead.offence_row(
+        'table_unclassified',
+        exposed.qualified,
+        'The API can reach this table, and nobody said whether it holds tenants'' rows',
+        format('select bulkhead.protect(%L);', exposed.qualified),
+        format('select * from pg_catalog.pg_class where oid = %L::regclass', exposed.qualified)
+    )
+    from exposed
+    where not exists (select from bulkhead.protected_tables as t where t.relation = exposed.oid)
+        and not exists (select from bulkhead.exempt_tables as e where e.relation = exposed.oid)
+    union all
+    -- An exemption is a statement; a tenant column that the API can read says otherwise.
+    select bulkhead.offence_row(
+        'exempt_table_exposed',
+        format('%I.%I', namespace.nspname, class.relname),
+        format('It is exempt, yet has the tenant column %I and API roles may use it', settings.tenant_column),
+        format('revoke all on table %I.%I from public, anon, authenticated;', namespace.nspname, class.relname),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', format('%I.%I', namespace.nspname, class.relname))
+    )
+    from bulkhead.exempt_tables as exempt
+    cross join bulkhead.settings as settings
+    join pg_catalog.pg_class as class on class.oid = exempt.relation
+    join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    join pg_catalog.pg_attribute as tenant
+        on tenant.attrelid = class.oid
+        and tenant.attname = settings.tenant_column
+        and not tenant.attisdropped
+    where exists (
+        select
+        from bulkhead.request_roles as role
+        where role.obeys_rls
+            and (
+                has_table_privilege(role.oid, class.oid, 'select, insert, update, delete, truncate')
+                or has_any_column_privilege(role.oid, class.oid, 'select, insert, update')
+            )
+    )
+    union all
+    select bulkhead.offence_row(
+        'protected_table_missing',
+        format('%I.%I', declared.schema_name, declared.table_name),
+        case
+            when class.oid is null then 'It was dropped, or dropped and created anew without protection'
+            else format('It is now %I.%I', namespace.nspname, class.relname)
+        end,
+        case
+            when class.oid is null then format(
+                'delete from bulkhead.protected_tables where schema_name = %L and table_name = %L;',
+                declared.schema_name, declared.table_name
+            )
+            else catalog.protect_sql
+        end
+    )
+    from bulkhead.protected_tables as declared
+    left join pg_catalog.pg_class as class on class.oid = declared.relation
+    left join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    left join bulkhead.protected_catalog as catalog on catalog.relation = declared.relation
+    where class.oid is null
+        or class.relname <> declared.table_name
+        or namespace.nspname <> declared.schema_name
+$$;
+comment on function bulkhead.offences_of_classification() is 'Offenders of the rules about which tables are whose';
+revoke all on function bulkhead.offences_of_classification() from public;
+
+create function bulkhead.offences_of_columns()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select bulkhead.offence_row(
+        'tenant_column_missing',
+        t.qualified,
+        case
+            when t.tenant_number is null then format('The column %I is gone', t.tenant_column)
+            else format('%I is %s, tenants are %s', t.tenant_column, format_type(t.tenant_atttypid, null), settings.tenant_type)
+        end,
+        case
+            when t.tenant_number is null then format('alter table %s add column %I %s; %s', t.qualified, t.tenant_column, settings.tenant_type, t.protect_sql)
+            else format('alter table %1$s alter column %2$I type %3$s using %2$I::%3$s; %4$s', t.qualified, t.tenant_column, settings.tenant_type, t.protect_sql)
+        end
+    )
+    from bulkhead.protected_catalog as t
+    cross join bulkhead.settings as settings
+    where t.tenant_number is null
+        or t.tenant_atttypid <> settings.tenant_type
+    union all
+    select bulkhead.offence_row(
+        'tenant_column_nullable',
+        t.qualified,
+        format('%I may be null: a row without a tenant belongs to nobody and is seen by nobody', t.tenant_column),
+        t.protect_sql,
+        format('select count(*) from %s where %I is null', t.qualified, t.tenant_column)
+    )
+    from bulkhead.protected_catalog as t
+    where not t.tenant_is_not_null
+    union all
+    select bulkhead.offence_row(
+        'tenant_column_default',
+        t.qualified,
+        format('%I has a default: a write that forgets its tenant lands somewhere instead of failing', t.tenant_column),
+        case
+            when t.tenant_identity <> '' then format('alter table %s alter column %I drop identity; %s', t.qualified, t.tenant_column, t.protect_sql)
+            else format('alter table %s alter column %I drop default;', t.qualified, t.tenant_column)
+        end,
+        format(
+            'select column_default, is_identity from information_schema.columns where table_schema = %L and table_name = %L and column_name = %L',
+            t.schema_name, t.table_name, t.tenant_column
+        )
+    )
+    from bulkhead.protected_catalog as t
+    where (t.tenant_has_default or t.tenant_identity <> '')
+        -- A tenants table makes its own ids.
+        and not t.is_tenants_table
+$$;
+comment on function bulkhead.offences_of_columns() is 'Offenders of the rules about tenant columns';
+revoke all on function bulkhead.offences_of_columns() from public;
+
+create function bulkhead.restricting_definition(constraint_id oid)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select regexp_replace(
+        pg_get_constraintdef(constraint_id),
+        ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT|NO ACTION)( \([^)]*\))?', '', 'g'
+    ) || ' on delete restrict'
+$$;
+comment on function bulkhead.restricting_definition(oid) is 'A foreign key''s definition with its actions replaced by restrict';
+revoke all on function bulkhead.restricting_definition(oid) from public;
+
+create function bulkhead.offences_of_keys()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with tables as materialized (
+        select
+            t.*,
+            (
+                select array_agg(a.attnum order by a.attnum)
+                from pg_catalog.pg_attribute as a
+                where a.attrelid = t.relation
+                    and not a.attisdropped
+                    and (a.attname = t.tenant_column or a.attname = any (t.key_columns))
+            ) as wanted
+        from bulkhead.protected_catalog as t
+    ),
+    keys as materialized (
+        select
+            constraints.*,
+            child.qualified as child_name,
+            child.protect_sql,
+            child.tenant_column,
+            child.is_tenants_table as child_is_tenants_table,
+            coalesce(parent.qualified, format('%I.%I', target_schema.nspname, target.relname)) as parent_name,
+            constraints.confrelid = settings.tenants_table as is_to_tenants,
+            cardinality(constraints.conkey) = 1 and constraints.conkey[1] = child.tenant_number as is_tenant_alone,
+            exists (
+                select
+                from unnest(constraints.conkey, constraints.confkey) as pair (child, parent)
+                where pair.child = child.tenant_number
+                    and pair.parent = parent.tenant_number
+            ) as carries_tenant,
+            coalesce((to_jsonb(constraints) ->> 'conenforced')::boolean, true) as is_enforced
+        from pg_catalog.pg_constraint as constraints
+        cross join bulkhead.settings as settings
+        join tables as child on child.relation = constraints.conrelid
+        join pg_catalog.pg_class as target on target.oid = constraints.confrelid
+        join pg_catalog.pg_namespace as target_schema on target_schema.oid = target.relnamespace
+        left join tables as parent on parent.relation = constraints.confrelid
+        where constraints.contype = 'f'
+            -- The clones on and for partitions follow the one that was declared.
+            and constraints.conparentid = 0
+            and (parent.relation is not null or constraints.confrelid = settings.tenants_table)
+    )
+    select bulkhead.offence_row(
+        'tenant_key_missing',
+        t.qualified,
+        format('Nothing makes (%s, %s) unique, so no foreign key can carry the tenant', t.tenant_column, array_to_string(t.key_columns, ', ')),
+        t.protect_sql
+    )
+    from tables as t
+    where not exists (
+        select
+        from pg_catalog.pg_constraint as c
+        join pg_catalog.pg_index as i on i.indexrelid = c.conindid
+        where c.conrelid = t.relation
+            and c.contype in ('p', 'u')
+            and not c.condeferrable
+            and i.indisvalid
+            and (select array_agg(n.number order by n.number) from unnest(c.conkey) as n (number)) = t.wanted
+    )
+    union all
+    select bulkhead.offence_row(
+        'tenant_reference_missing',
+        t.qualified,
+        format('No foreign key leads from %I to the tenants table', t.tenant_column),
+        t.protect_sql,
+        format('select * from pg_catalog.pg_constraint where conrelid = %L::regclass and contype = ''f''', t.qualified)
+    )
+    from tables as t
+    where not t.is_tenants_table
+        and not exists (
+            select
+            from pg_catalog.pg_constraint as c
+            cross join bulkhead.settings as settings
+            where c.conrelid = t.relation
+                and c.contype = 'f'
+                and c.confrelid = settings.tenants_table
+                and c.conkey = array[t.tenant_number]
+        )
+    union all
+    select bulkhead.offence_row(
+        'foreign_key_without_tenant',
+        format('%s.%I', k.child_name, k.conname),
+        format('A row may point to a row of %s that belongs to another tenant', k.parent_name),
+        k.protect_sql,
+        format('select pg_get_constraintdef(%s)', k.oid)
+    )
+    from keys as k
+    where not k.is_to_tenants
+        and not k.carries_tenant
+    union all
+    select bulkhead.offence_row(
+        'foreign_key_cascades',
+        format('%s.%I', k.child_name, k.conname),
+        format('One statement on %s would delete or change rows here, past guard and policy', k.parent_name),
+        case
+            when k.is_to_tenants and not k.is_tenant_alone then format(
+                'alter table %1$s drop constraint %2$I, add constraint %2$I %3$s; %4$s',
+                k.child_name, k.conname, bulkhead.restricting_definition(k.oid), k.protect_sql
+            )
+            else k.protect_sql
+        end,
+        format('select pg_get_constraintdef(%s)', k.oid)
+    )
+    from keys as k
+    where k.confdeltype in ('c', 'n', 'd')
+        or k.confupdtype in ('c', 'n', 'd')
+        -- "no action" may be deferred to the commit; for the keys that carry the boundary it is not enough.
+        or (k.confdeltype = 'a' and (not k.is_to_tenants or k.is_tenant_alone))
+    union all
+    select bulkhead.offence_row(
+        'foreign_key_not_valid',
+        format('%s.%I', k.child_name, k.conname),
+        'It is NOT VALID: the rows of before were never checked',
+        k.protect_sql,
+        format('select convalidated from pg_catalog.pg_constraint where oid = %s', k.oid)
+    )
+    from keys as k
+    where not k.convalidated
+        and k.is_enforced
+    union all
+    select bulkhead.offence_row(
+        'foreign_key_not_enforced',
+        format('%s.%I', k.child_name, k.conname),
+        case when k.is_enforced then 'Its triggers are disabled, so it checks nothing' else 'It is declared NOT ENFORCED' end,
+        format(
+            'alter table %1$s drop constraint %2$I, add constraint %2$I %3$s; %4$s',
+            k.child_name, k.conname, replace(replace(pg_get_constraintdef(k.oid), ' NOT ENFORCED', ''), ' NOT VALID', ''), k.protect_sql
+        ),
+        format('select tgrelid::regclass, tgname, tgenabled from pg_catalog.pg_trigger where tgconstraint = %s', k.oid)
+    )
+    from keys as k
+    where not k.is_enforced
+        or exists (
+            select
+            from pg_catalog.pg_trigger as g
+            where g.tgconstraint = k.oid
+                and g.tgenabled in ('D', 'R')
+        )
+    union all
+    select bulkhead.offence_row(
+        'constraint_dropped',
+        format('%s.%I', t.qualified, declared.name),
+        format('Declared was: %s', declared.definition),
+        case
+            when present.oid is null then format('alter table %s add constraint %I %s;', t.qualified, declared.name, declared.definition)
+            else format('alter table %1$s drop constraint %2$I, add constraint %2$I %3$s;', t.qualified, declared.name, declared.definition)
+        end,
+        format('select conname, pg_get_constraintdef(oid) from pg_catalog.pg_constraint where conrelid = %L::regclass', t.qualified)
+    )
+    from tables as t
+    cross join lateral jsonb_each_text(t.declared -> 'constraints') as declared (name, definition)
+    left join pg_catalog.pg_constraint as present
+        on present.conrelid = t.relation
+        and present.conname = declared.name
+    where (
+            present.oid is null
+            -- A foreign key that is there but weaker has a rule of its own above.
+            or present.contype <> 'f' and pg_get_constraintdef(present.oid) <> declared.definition
+            or present.contype = 'f' and (
+                present.confrelid <> coalesce(to_regclass(substring(declared.definition from 'REFERENCES ([^(]+)\(')), 0)
+                or pg_get_constraintdef(present.oid) not like
+                    replace(replace(substring(declared.definition from '^FOREIGN KEY \([^)]*\)'), '\', '\\'), '_', '\_') || '%'
+            )
+        )
+        -- A constraint under another name is as good.
+        and not exists (
+            select
+            from pg_catalog.pg_constraint as other
+            where other.conrelid = t.relation
+                and other.conname <> declared.name
+                and other.contype in ('p', 'u', 'f')
+                and pg_get_constraintdef(other.oid) = declared.definition
+        )
+$$;
+comment on function bulkhead.offences_of_keys() is 'Offenders of the rules about unique and foreign keys';
+revoke all on function bulkhead.offences_of_keys() from public;
+
+-- The expression that the tenant policy must have, without the spaces and parentheses in which versions differ.
+create function bulkhead.is_tenant_expression(expression text, tenant_column name, tenant_type regtype)
+returns boolean
+language sql
+immutable
+as $$
+    select coalesce(
+        translate(expression, '() ', '') = translate(
+            format(
+                '%I = any select bulkhead.current_tenants as current_tenants%s',
+                tenant_column,
+                case when tenant_type = 'pg_catalog.text'::pg_catalog.regtype then '' else '::' || tenant_type::text || '[]' end
+            ),
+            '() ', ''
+        )
+        or translate(expression, '() ', '') = translate(
+            format(
+                '%I = ANY SELECT bulkhead.current_tenants AS current_tenants%s',
+                tenant_column,
+                case when tenant_type = 'pg_catalog.text'::pg_catalog.regtype then '' else '::' || tenant_type::text || '[]' end
+            ),
+            '() ', ''
+        ),
+        false
+    )
+$$;
+comment on function bulkhead.is_tenant_expression(text, name, regtype) is
+    'Whether a policy expression is exactly the one that protect() writes';
+revoke all on function bulkhead.is_tenant_expression(text, name, regtype) from public;
+
+create function bulkhead.create_policy_sql(qualified text, name text, declared jsonb)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select format(
+        'drop policy if exists %1$I on %2$s; create policy %1$I on %2$s as %3$s for %4$s to %5$s%6$s%7$s;',
+        name,
+        qualified,
+        case when (declared ->> 'is_permissive')::boolean then 'permissive' else 'restrictive' end,
+        case declared ->> 'command' when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+        (select string_agg(case when role = 'public' then role else format('%I', role) end, ', ') from jsonb_array_elements_text(declared -> 'roles') as role),
+        ' using (' || (declared ->> 'using') || ')',
+        ' with check (' || (declared ->> 'check') || ')'
+    )
+$$;
+comment on function bulkhead.create_policy_sql(text, text, jsonb) is 'The statements that put a declared policy back';
+revoke all on function bulkhead.create_policy_sql(text, text, jsonb) from public;
+
+create function bulkhead.offences_of_policies()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with tables as materialized (
+        select *
+        from bulkhead.protected_catalog
+    ),
+    policies as materialized (
+        select
+            t.relation,
+            t.qualified,
+            t.tenant_column,
+            t.tenant_type,
+            t.protect_sql,
+            t.declared -> 'policies' -> policy.polname::text as was,
+            policy.polname,
+            policy.polpermissive,
+            policy.polcmd,
+            policy.polroles,
+            pg_get_expr(policy.polqual, policy.polrelid) as using_expression,
+            pg_get_expr(policy.polwithcheck, policy.polrelid) as check_expression
+        from tables as t
+        join pg_catalog.pg_policy as policy on policy.polrelid = t.relation
+    )
+    select bulkhead.offence_row(
+        'rls_disabled',
+        t.qualified,
+        'Row level security is off: whoever may read the table reads every tenant''s rows',
+        format('alter table %s enable row level security;', t.qualified),
+        format('select relrowsecurity from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
+    )
+    from tables as t
+    where not t.relrowsecurity
+    union all
+    select bulkhead.offence_row(
+        'rls_not_forced',
+        t.qualified,
+        'Row level security is not forced: the owner''s functions and views see every tenant''s rows',
+        format('alter table %s force row level security;', t.qualified),
+        format('select relforcerowsecurity from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
+    )
+    from tables as t
+    where not t.relforcerowsecurity
+    union all
+    select bulkhead.offence_row(
+        'tenant_policy',
+        t.qualified,
+        case
+            when p.polname is null then 'The policy bulkhead_tenant is missing'
+            when p.polpermissive then 'The policy bulkhead_tenant is permissive, so any other policy widens it'
+            when p.polcmd <> '*' or p.polroles <> '{0}' then 'The policy bulkhead_tenant does not hold for every command and role'
+            else format('The policy bulkhead_tenant has another expression: %s', p.using_expression)
+        end,
+        t.protect_sql,
+        format('select * from pg_catalog.pg_policies where schemaname = %L and tablename = %L', t.schema_name, t.table_name)
+    )
+    from tables as t
+    left join policies as p
+        on p.relation = t.relation
+        and p.polname = 'bulkhead_tenant'
+    where p.polname is null
+        or p.polpermissive
+        or p.polcmd <> '*'
+        or p.polroles <> '{0}'
+        or not bulkhead.is_tenant_expression(p.using_expression, t.tenant_column, t.tenant_type)
+        or not bulkhead.is_tenant_expression(coalesce(p.check_expression, p.using_expression), t.tenant_column, t.tenant_type)
+    union all
+    select bulkhead.offence_row(
+        'access_policy_missing',
+        t.qualified,
+        'authenticated may select, but no permissive policy lets a row through: members see nothing',
+        format(
+            'create policy bulkhead_access on %s for select to authenticated using (%I = any ((select bulkhead.current_tenants())::%s[]));',
+            t.qualified, t.tenant_column, t.tenant_type
+        ),
+        format('select * from pg_catalog.pg_policies where schemaname = %L and tablename = %L', t.schema_name, t.table_name)
+    )
+    from tables as t
+    join pg_catalog.pg_roles as member on member.rolname = 'authenticated'
+    where has_table_privilege(member.oid, t.relation, 'select')
+        and not exists (
+            select
+            from policies as p
+            where p.relation = t.relation
+                and p.polpermissive
+                and p.polcmd in ('*', 'r')
+                and p.polroles && array[0::oid, member.oid]
+        )
+    union all
+    select bulkhead.offence_row(
+        'anon_policy',
+        format('%s.%I', p.qualified, p.polname),
+        'This policy lets rows through for anon; only the restrictive floor still holds',
+        case
+            when others.names is null and p.polroles = '{0}' then format('alter policy %I on %s to authenticated;', p.polname, p.qualified)
+            when others.names is null then format('drop policy %I on %s;', p.polname, p.qualified)
+            else format('alter policy %I on %s to %s;', p.polname, p.qualified, others.names)
+        end,
+        format('select * from pg_catalog.pg_policies where policyname = %L', p.polname)
+    )
+    from policies as p
+    left join pg_catalog.pg_roles as anon on anon.rolname = 'anon'
+    left join lateral (
+        select string_agg(format('%I', role.rolname), ', ' order by role.rolname) as names
+        from pg_catalog.pg_roles as role
+        where role.oid = any (p.polroles)
+            and role.rolname <> 'anon'
+    ) as others on true
+    where p.polpermissive
+        and p.polroles && array[0::oid, anon.oid]
+    union all
+    -- A policy that is new or other than declared may have widened who sees what; a further restrictive one cannot.
+    select bulkhead.offence_row(
+        'policy_changed',
+        format('%s.%I', p.qualified, p.polname),
+        case
+            when p.was is null then 'This permissive policy was added after the table was protected'
+            else format('Declared was using (%s) with check (%s)', p.was ->> 'using', p.was ->> 'check')
+        end,
+        case
+            when p.was is null then format('drop policy %I on %s;', p.polname, p.qualified)
+            else bulkhead.create_policy_sql(p.qualified, p.polname::text, p.was)
+        end,
+        format('select * from pg_catalog.pg_policies where policyname = %L', p.polname)
+    )
+    from policies as p
+    where p.polname <> 'bulkhead_tenant'
+        and (
+            p.was is null and p.polpermissive
+            or p.was is not null and (
+                (p.was ->> 'is_permissive')::boolean <> p.polpermissive
+                or p.was ->> 'command' <> p.polcmd::text
+                or p.was ->> 'using' is distinct from p.using_expression
+                or p.was ->> 'check' is distinct from p.check_expression
+                or p.was -> 'roles' <> (
+                    select jsonb_agg(coalesce(role.rolname, 'public') order by role.rolname)
+                    from unnest(p.polroles) as member (oid)
+                    left join pg_catalog.pg_roles as role on role.oid = member.oid
+                )
+            )
+        )
+    union all
+    select bulkhead.offence_row(
+        'policy_changed',
+        format('%s.%I', t.qualified, was.name),
+        'This restrictive policy was dropped',
+        bulkhead.create_policy_sql(t.qualified, was.name, was.policy)
+    )
+    from tables as t
+    cross join lateral jsonb_each(t.declared -> 'policies') as was (name, policy)
+    where was.name <> 'bulkhead_tenant'
+        and not (was.policy ->> 'is_permissive')::boolean
+        and not exists (
+            select
+            from policies as p
+            where p.relation = t.relation
+                and p.polname = was.name
+        )
+$$;
+comment on function bulkhead.offences_of_policies() is 'Offenders of the rules about row level security';
+revoke all on function bulkhead.offences_of_policies() from public;
+
+create function bulkhead.offences_of_grants()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select bulkhead.offence_row(
+        'anon_grant',
+        t.qualified,
+        'anon, or everybody, may use this table',
+        format('revoke all on table %s from public, anon;', t.qualified),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    join pg_catalog.pg_roles as anon on anon.rolname = 'anon'
+    where has_table_privilege(anon.oid, t.relation, 'select, insert, update, delete, truncate, references, trigger')
+        or has_any_column_privilege(anon.oid, t.relation, 'select, insert, update, references')
+    union all
+    select bulkhead.offence_row(
+        'dangerous_grant',
+        t.qualified,
+        format('%s may truncate, reference or put triggers on it, past every policy', string_agg(role.rolname, ', ' order by role.rolname)),
+        format(
+            'revoke truncate, references, trigger on table %s from %s;',
+            t.qualified, string_agg(format('%I', role.rolname), ', ' order by role.rolname)
+        ),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    join bulkhead.request_roles as role
+        on not role.rolsuper
+        and role.rolname <> 'anon'
+        and role.oid <> t.relowner
+        and (
+            has_table_privilege(role.oid, t.relation, 'truncate, trigger')
+            or has_any_column_privilege(role.oid, t.relation, 'references')
+        )
+    group by t.qualified
+    union all
+    select bulkhead.offence_row(
+        'owner_obeys_rls',
+        t.qualified,
+        case
+            when request.oid is not null then format('Its owner %I is a role that requests arrive as', owner.rolname)
+            else format('Its owner %I obeys row level security: checks and exports would silently see no rows', owner.rolname)
+        end,
+        format('alter table %s owner to postgres;', t.qualified),
+        format('select relowner::regrole from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    join pg_catalog.pg_roles as owner on owner.oid = t.relowner
+    left join bulkhead.request_roles as request on request.oid = t.relowner
+    where request.oid is not null
+        or not (owner.rolbypassrls or owner.rolsuper)
+    union all
+    select bulkhead.offence_row(
+        'role_bypasses_rls',
+        role.rolname,
+        case when role.rolsuper then 'It is a superuser' else 'It has BYPASSRLS: no policy holds it' end,
+        format('alter role %I%s;', role.rolname, case when role.rolsuper then ' nosuperuser nobypassrls' else ' nobypassrls' end),
+        format('select rolsuper, rolbypassrls from pg_catalog.pg_roles where rolname = %L', role.rolname)
+    )
+    from bulkhead.request_roles as role
+    where (role.obeys_rls or role.rolname = 'authenticator')
+        and (role.rolsuper or role.rolbypassrls)
+    union all
+    select bulkhead.offence_row(
+        'kit_grant',
+        format('%I.%I', namespace.nspname, class.relname),
+        format('%s may write what the kit believes in', string_agg(role.rolname, ', ' order by role.rolname)),
+        format(
+            'revoke insert, update, delete, truncate, references, trigger on table %I.%I from public, %s;',
+            namespace.nspname, class.relname, string_agg(format('%I', role.rolname), ', ' order by role.rolname)
+        ),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', format('%I.%I', namespace.nspname, class.relname))
+    )
+    from pg_catalog.pg_class as class
+    join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    join bulkhead.request_roles as role
+        on not role.rolsuper
+        and has_table_privilege(role.oid, class.oid, 'insert, update, delete, truncate, references, trigger')
+    where namespace.nspname in ('bulkhead', 'bulkhead_api')
+        and class.relkind in ('r', 'p', 'v')
+        and class.relname not like 'audit\_events%'
+        and class.relname not in ('audit_seals', 'audit_eras')
+    group by namespace.nspname, class.relname
+$$;
+comment on function bulkhead.offences_of_grants() is 'Offenders of the rules about grants, owners and roles';
+revoke all on function bulkhead.offences_of_grants() from public;
+
+create function bulkhead.offences_of_code()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with recursive readers as (
+        -- Every view that shows rows of a protected table, at any depth.
+        select
+            t.relation as source,
+            rewrite.ev_class as reader
+        from bulkhead.protected_catalog as t
+        join pg_catalog.pg_depend as depend
+            on depend.refclassid = 'pg_catalog.pg_class'::regclass
+            and depend.refobjid = t.relation
+            and depend.classid = 'pg_catalog.pg_rewrite'::regclass
+        join pg_catalog.pg_rewrite as rewrite
+            on rewrite.oid = depend.objid
+            and rewrite.ev_class <> t.relation
+        union
+        select
+            readers.source,
+            rewrite.ev_class
+        from readers
+        join pg_catalog.pg_depend as depend
+            on depend.refclassid = 'pg_catalog.pg_class'::regclass
+            and depend.refobjid = readers.reader
+            and depend.classid = 'pg_catalog.pg_rewrite'::regclass
+        join pg_catalog.pg_rewrite as rewrite
+            on rewrite.oid = depend.objid
+            and rewrite.ev_class <> readers.reader
+    ),
+    reachable as materialized (
+        select
+            class.oid,
+            class.relkind,
+            class.reloptions,
+            format('%I.%I', namespace.nspname, class.relname) as qualified,
+            sources.names,
+            roles.names as role_names
+        from (
+            select
+                readers.reader,
+                string_agg(distinct readers.source::regclass::text, ', ') as names
+            from readers
+            group by readers.reader
+        ) as sources
+        join pg_catalog.pg_class as class on class.oid = sources.reader
+        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+        cross join lateral (
+            select string_agg(format('%I', role.rolname), ', ' order by role.rolname) as names
+            from bulkhead.request_roles as role
+            where role.obeys_rls
+                and has_schema_privilege(role.oid, namespace.oid, 'usage')
+                and (
+                    has_table_privilege(role.oid, class.oid, 'select, insert, update, delete')
+                    or has_any_column_privilege(role.oid, class.oid, 'select, insert, update')
+                )
+        ) as roles
+        where class.relkind in ('v', 'm')
+            and roles.names is not null
+    ),
+    definers as (
+        select
+            proc.oid,
+            proc.prorettype,
+            proc.proconfig,
+            namespace.nspname,
+            proc.oid::regprocedure::text as signature
+        from pg_catalog.pg_proc as proc
+        join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
+        cross join bulkhead.settings as settings
+        where proc.prosecdef
+            and namespace.nspname = any (settings.exposed_schemas)
+            and not exists (
+                select
+                from pg_catalog.pg_depend as member
+                where member.classid = 'pg_catalog.pg_proc'::regclass
+                    and member.objid = proc.oid
+                    and member.deptype = 'e'
+            )
+    )
+    select bulkhead.offence_row(
+        'view_bypasses_rls',
+        r.qualified,
+        format('It reads %s as its owner, past every policy, and %s may use it', r.names, r.role_names),
+        format('alter view %s set (security_invoker = true);', r.qualified),
+        format('select reloptions from pg_catalog.pg_class where oid = %L::regclass', r.qualified)
+    )
+    from reachable as r
+    where r.relkind = 'v'
+        and not exists (
+            select
+            from pg_options_to_table(r.reloptions) as option
+            where option.option_name = 'security_invoker'
+                and option.option_value::boolean
+        )
+    union all
+    select bulkhead.offence_row(
+        'materialized_view_exposed',
+        r.qualified,
+        format('It holds rows of %s for all tenants, no policy applies to it, and %s may read it', r.names, r.role_names),
+        format('revoke all on table %s from public, %s;', r.qualified, r.role_names),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', r.qualified)
+    )
+    from reachable as r
+    where r.relkind = 'm'
+    union all
+    select bulkhead.offence_row(
+        'rewrite_rule',
+        format('%s.%I', t.qualified, rewrite.rulename),
+        'A rule changes what a statement on this table does, before guard and policy see it',
+        format('drop rule %I on %s;', rewrite.rulename, t.qualified),
+        format('select pg_get_ruledef(%s)', rewrite.oid)
+    )
+    from bulkhead.protected_catalog as t
+    join pg_catalog.pg_rewrite as rewrite on rewrite.ev_class = t.relation
+    union all
+    select bulkhead.offence_row(
+        'definer_search_path',
+        d.signature,
+        'It runs with its owner''s rights and its caller''s search_path: whoever creates an object in front decides what it does',
+        format('alter function %s set search_path = pg_catalog, %I, pg_temp;', d.signature, d.nspname),
+        format('select proconfig from pg_catalog.pg_proc where oid = %L::regprocedure', d.signature)
+    )
+    from definers as d
+    where not exists (
+        select
+        from unnest(d.proconfig) as setting
+        where setting like 'search\_path=%'
+    )
+    union all
+    select bulkhead.offence_row(
+        'definer_anon',
+        d.signature,
+        'Anybody may call it without logging in, and it runs with its owner''s rights',
+        format('revoke execute on function %s from public, anon;', d.signature),
+        format('select proacl from pg_catalog.pg_proc where oid = %L::regprocedure', d.signature)
+    )
+    from definers as d
+    join pg_catalog.pg_roles as anon on anon.rolname = 'anon'
+    where has_function_privilege(anon.oid, d.oid, 'execute')
+        -- A trigger function cannot be called as such.
+        and d.prorettype not in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
+    union all
+    select bulkhead.offence_row(
+        'kit_function_changed',
+        installed.signature,
+        case when proc.oid is null then 'It is gone' else 'It is not what the migrations installed' end,
+        rtrim(installed.definition) || ';',
+        format('select pg_get_functiondef(%L::regprocedure)', installed.signature)
+    )
+    from bulkhead.kit_functions as installed
+    left join pg_catalog.pg_proc as proc on proc.oid = to_regprocedure(installed.signature)
+    where proc.oid is null
+        or pg_get_functiondef(proc.oid) <> installed.definition
+$$;
+comment on function bulkhead.offences_of_code() is 'Offenders of the rules about views, rules and functions';
+revoke all on function bulkhead.offences_of_code() from public;
+
+-- ---------------------------------------------------------------- trail
+
+create function bulkhead.offences_of_trail()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with ledger as materialized (
+        select
+            class.oid,
+            class.relowner,
+            format('%I.%I', namespace.nspname, class.relname) as qualified
+        from pg_catalog.pg_class as class
+        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+        where class.oid in (
+            to_regclass('bulkhead.audit_events'),
+            to_regclass('bulkhead.audit_seals'),
+            to_regclass('bulkhead.audit_eras')
+        )
+            or class.oid in (
+                select part.inhrelid
+                from pg_catalog.pg_inherits as part
+                where part.inhparent = to_regclass('bulkhead.audit_events')
+            )
+    )
+    select bulkhead.offence_row(
+        'ledger_append_only',
+        ledger.qualified,
+        'Update, delete or truncate would not be refused: its trigger is missing, disabled or another one',
+        format('select bulkhead.make_append_only(%L);', ledger.qualified),
+        format('select tgname, tgenabled from pg_catalog.pg_trigger where tgrelid = %L::regclass', ledger.qualified)
+    )
+    from ledger
+    where not exists (
+        select
+        from pg_catalog.pg_trigger as g
+        where g.tgrelid = ledger.oid
+            and g.tgfoid = to_regprocedure('bulkhead.refuse_change()')
+            and g.tgenabled = 'A'
+            -- before (2) delete (8) update (16) truncate (32), each statement
+            and g.tgtype = 58
+            and g.tgqual is null
+    )
+    union all
+    select bulkhead.offence_row(
+        'ledger_grant',
+        ledger.qualified,
+        format('%s may %s', string_agg(distinct coalesce(role.rolname, 'everybody'), ', '), lower(string_agg(distinct acl.privilege_type, ', '))),
+        format(
+            'revoke all on table %s from %s;%s',
+            ledger.qualified,
+            string_agg(distinct case when role.rolname is null then 'public' else format('%I', role.rolname) end, ', '),
+            case when bool_or(role.rolname = 'bulkhead_audit') then ' grant insert on table bulkhead.audit_events to bulkhead_audit;' else '' end
+        ),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', ledger.qualified)
+    )
+    from ledger
+    join pg_catalog.pg_class as class on class.oid = ledger.oid
+    cross join lateral (
+        select
+            grants.grantee,
+            grants.privilege_type
+        from aclexplode(class.relacl) as grants
+        union
+        select
+            grants.grantee,
+            grants.privilege_type
+        from pg_catalog.pg_attribute as a
+        cross join lateral aclexplode(a.attacl) as grants
+        where a.attrelid = ledger.oid
+            and a.attacl is not null
+    ) as acl
+    left join pg_catalog.pg_roles as role on role.oid = acl.grantee
+    where acl.grantee <> ledger.relowner
+        -- Reading is what policies decide; a superuser needs no grant.
+        and acl.privilege_type <> 'SELECT'
+        and not coalesce(role.rolsuper, false)
+        and not (coalesce(role.rolname, '') = 'bulkhead_audit' and acl.privilege_type = 'INSERT' and ledger.qualified = 'bulkhead.audit_events')
+    group by ledger.qualified
+    union all
+    select bulkhead.offence_row(
+        'ledger_partition_missing',
+        'bulkhead.audit_events',
+        format('There is no partition for %s', to_char(month, 'YYYY-MM')),
+        'select bulkhead.ensure_audit_partitions();',
+        'select inhrelid::regclass from pg_catalog.pg_inherits where inhparent = ''bulkhead.audit_events''::regclass'
+    )
+    from generate_series(
+        date_trunc('month', now() at time zone 'UTC'),
+        date_trunc('month', now() at time zone 'UTC') + interval '1 month',
+        interval '1 month'
+    ) as month
+    where not exists (
+        select
+        from ledger
+        where ledger.qualified = 'bulkhead.audit_events_' || to_char(month, 'YYYYMM')
+            and ledger.oid in (
+                select part.inhrelid
+                from pg_catalog.pg_inherits as part
+                where part.inhparent = to_regclass('bulkhead.audit_events')
+            )
+    )
+$$;
+comment on function bulkhead.offences_of_trail() is 'Offenders of the rules about the ledger''s own protection';
+revoke all on function bulkhead.offences_of_trail() from public;
+
+create function bulkhead.offences_of_seals()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    -- Events above the newest seal, by transaction: what waits to be sealed.
+    select bulkhead.offence_row(
+        'seal_lag',
+        'bulkhead.audit_seals',
+        format('The oldest event that no seal covers is %s old, at most 5 minutes are allowed', date_trunc('second', now() - waiting.oldest)),
+        'select bulkhead.seal();',
+        'select max(sealed_at) from bulkhead.audit_seals',
+        round(extract(epoch from now() - waiting.oldest)),
+        300
+    )
+    from (
+        select min(event.created_at) as oldest
+        from bulkhead.audit_events as event
+        where event.xid >= coalesce(
+            (
+                select max(seal.hi)
+                from bulkhead.audit_seals as seal
+                where seal.era = (select max(era.era) from bulkhead.audit_eras as era)
+            ),
+            0
+        )
+    ) as waiting
+    where waiting.oldest < now() - interval '5 minutes'
+    union all
+    select bulkhead.offence_row(
+        'seal_broken',
+        format('seal %s %s', coalesce(broken.seq::text, 'chain'), coalesce(broken.part::text, '')),
+        broken.problem,
+        'Do not repair it: keep the database as it is, compare with the newest backup''s anchor, see docs/checks/seal_broken.md',
+        'select * from bulkhead.verify_audit()'
+    )
+    from bulkhead.verify_audit(null, 20) as broken
+$$;
+comment on function bulkhead.offences_of_seals() is 'Offenders of the rules about the hash chain; the newest twenty intervals are compared event by event';
+revoke all on function bulkhead.offences_of_seals() from public;
+
+-- ---------------------------------------------------------------- guard
+
+create function bulkhead.offences_of_guard()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with wanted (name, type, old_table, new_table) as (
+        -- pg_trigger.tgtype: after or before (2), insert (4), delete (8), update (16), truncate (32), each statement
+        values
+            ('bulkhead_insert', 4, null, 'new_rows'),
+            ('bulkhead_update', 16, 'old_rows', 'new_rows'),
+            ('bulkhead_delete', 8, 'old_rows', null),
+            ('bulkhead_truncate', 34, null, null)
+    )
+    select bulkhead.offence_row(
+        'write_trigger',
+        format('%s.%s', t.qualified, wanted.name),
+        case
+            when g.oid is null then 'It is missing: writes pass unguarded and leave no trace'
+            when g.tgenabled <> 'A' then 'It is not enabled always: writes can pass unguarded'
+            else 'It is not the trigger that protect() made'
+        end,
+        t.protect_sql,
+        format('select tgname, tgenabled, pg_get_triggerdef(oid) from pg_catalog.pg_trigger where tgrelid = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    cross join wanted
+    left join pg_catalog.pg_trigger as g
+        on g.tgrelid = t.relation
+        and g.tgname = wanted.name
+    where g.oid is null
+        or g.tgenabled <> 'A'
+        or g.tgtype <> wanted.type
+        or g.tgfoid is distinct from to_regprocedure(format('bulkhead.%I()', t.audit_function))
+        or g.tgoldtable is distinct from wanted.old_table
+        or g.tgnewtable is distinct from wanted.new_table
+        or g.tgqual is not null
+        or g.tgattr <> ''
+    union all
+    select bulkhead.offence_row(
+        'write_function',
+        t.qualified,
+        case
+            when f.oid is null then format('bulkhead.%I() is gone', t.audit_function)
+            when owner.rolname <> 'bulkhead_audit' then format('bulkhead.%I() belongs to %I', t.audit_function, owner.rolname)
+            else format('bulkhead.%I() is not what protect() generated', t.audit_function)
+        end,
+        t.protect_sql,
+        format('select pg_get_functiondef(''bulkhead.%I()''::regprocedure)', t.audit_function)
+    )
+    from bulkhead.protected_catalog as t
+    left join pg_catalog.pg_proc as f on f.oid = to_regprocedure(format('bulkhead.%I()', t.audit_function))
+    left join pg_catalog.pg_roles as owner on owner.oid = f.proowner
+    where t.parent is null
+        and (
+            f.oid is null
+            or owner.rolname is distinct from 'bulkhead_audit'
+            or not f.prosecdef
+            or not coalesce('search_path=""' = any (f.proconfig), false)
+            or md5(f.prosrc) is distinct from t.declared -> 'triggers' -> 'bulkhead_insert' ->> 'body'
+            -- What no attestation can accept: a function that neither guards nor writes.
+            or f.prosrc not like '%bulkhead.current_write_context(tg_relid, %'
+            or cardinality(string_to_array(f.prosrc, 'insert into bulkhead.audit_events')) <> 4
+            or cardinality(string_to_array(f.prosrc, 'perform bulkhead.refuse_write(c, tg_op')) <> 5
+        )
+    union all
+    select bulkhead.offence_row(
+        'guard_trust',
+        trusted.role::text,
+        'The guard lets this role write without naming a tenant, and requests arrive as it',
+        format('update bulkhead.settings set platform_roles = array_remove(platform_roles, %L);', trusted.role),
+        'select platform_roles from bulkhead.settings'
+    )
+    from bulkhead.settings as settings
+    cross join lateral unnest(settings.platform_roles) as trusted (role)
+    join bulkhead.request_roles as request on request.rolname = trusted.role
+$$;
+comment on function bulkhead.offences_of_guard() is 'Offenders of the rules about guard and audit triggers';
+revoke all on function bulkhead.offences_of_guard() from public;
+
+-- ---------------------------------------------------------------- schedule
+
+-- The timetable is made by a later migration: looked up when called, unknown without it.
+create function bulkhead.offences_of_schedule()
+returns setof bulkhead.offence
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+begin
+    if to_regclass('bulkhead.timetable') is null or to_regclass('bulkhead.jobs') is null then
+        return next bulkhead.offence_row(
+            'timetable_missing',
+            'bulkhead.jobs',
+            'Migration 009_schedule was not applied, or pg_cron was dropped with everything that needs it',
+            'Install pg_cron, then apply the migrations: supabase db push'
+        );
+        return;
+    end if;
+    return query
+    select (o.offence).*
+    from (
+        select bulkhead.offence_row(
+            'job_missing',
+            declared.name,
+            case
+                when held.jobid is null then 'pg_cron does not have it'
+                when not held.active then 'It is paused'
+                when held.schedule <> declared.schedule then format('It runs at %s, declared is %s', held.schedule, declared.schedule)
+                when held.command <> declared.command then format('It runs "%s", declared is "%s"', held.command, declared.command)
+                else format('It runs as %s, who may not see every row', held.username)
+            end,
+            'select bulkhead.schedule();',
+            format('select * from cron.job where jobname = %L', declared.name)
+        ) as offence
+        from bulkhead.jobs as declared
+        left join cron.job as held
+            on held.jobname = declared.name
+            and held.database = pg_catalog.current_database()
+        left join pg_catalog.pg_roles as runner on runner.rolname = held.username
+        where held.jobid is null
+            or not held.active
+            or held.schedule <> declared.schedule
+            or held.command <> declared.command
+            or not coalesce(runner.rolbypassrls or runner.rolsuper, false)
+        union all
+        select bulkhead.offence_row(
+            'job_unknown',
+            held.jobname::text,
+            format('pg_cron runs "%s" under a name of the kit that the timetable does not declare', held.command),
+            format('select cron.unschedule(%s);', held.jobid),
+            'select * from cron.job where jobname like ''bulkhead:%'''
+        )
+        from cron.job as held
+        where held.jobname like 'bulkhead:%'
+            and held.database = pg_catalog.current_database()
+            and not exists (
+                select
+                from bulkhead.jobs as declared
+                where declared.name = held.jobname
+            )
+        union all
+        select bulkhead.offence_row(
+            'job_failed',
+            line.name,
+            format('Its last run ended with: %s', left(coalesce(line.last_message, line.last_status), 300)),
+            line.command || ';',
+            format('select * from cron.job_run_details where command = %L order by runid desc limit 5', line.command)
+        )
+        from bulkhead.timetable as line
+        where line.last_status = 'failed'
+        union all
+        -- A job that never ran is not due yet until it has been scheduled for longer than its limit.
+        select bulkhead.offence_row(
+            'job_overdue',
+            line.name,
+            case
+                when line.last_started_at is null then format('It never ran, and was scheduled at %s', date_trunc('second', line.scheduled_at))
+                else format('It last ran at %s', date_trunc('second', line.last_started_at))
+            end || format('; at most %s may pass. Is pg_cron running?', line.max_age),
+            'Restart the scheduler (Supabase: Database > Extensions > pg_cron), see docs/checks/job_overdue.md',
+            format('select * from bulkhead.timetable where name = %L', line.name),
+            round(extract(epoch from now() - coalesce(line.last_started_at, line.scheduled_at))),
+            round(extract(epoch from line.max_age))
+        )
+        from bulkhead.timetable as line
+        where line.is_active
+            and coalesce(line.last_started_at, line.scheduled_at) < now() - line.max_age
+    ) as o;
+end
+$$;
+comment on function bulkhead.offences_of_schedule() is 'Offenders of the rules about scheduled jobs';
+revoke all on function bulkhead.offences_of_schedule() from public;
+
+-- ---------------------------------------------------------------- from offenders to checks
+
+create function bulkhead.judge(category text, offences bulkhead.offence[])
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with counted as (
+        select
+            (select count(*) from bulkhead.protected_catalog) as tables,
+            (select count(*) from bulkhead.exempt_tables) as exempt,
+            exists (
+                select
+                from bulkhead.settings as settings
+                join pg_catalog.pg_class as class on class.oid = settings.tenants_table
+            ) as is_configured
+    )
+    select row_.*
+    from unnest(judge.offences) as offence
+    join bulkhead.rules as rule on rule.name = offence.rule
+    cross join lateral bulkhead.check_row(
+        rule.name, offence.subject, rule.title, rule.severity, rule.category, offence.status, offence.observed,
+        offence.threshold, offence.detail, offence.remediation, '{}', offence.reproduce_sql
+    ) as row_
+    union all
+    -- A rule without offenders passes, unless there was nothing that it could have looked at.
+    select row_.*
+    from bulkhead.rules as rule
+    cross join counted
+    cross join lateral (
+        select case
+            when not counted.is_configured and rule.scope in ('tables', 'exempt', 'exposed') then 'the tenants table is not configured'
+            when counted.tables = 0 and rule.scope = 'tables' then 'no table is protected'
+            when rule.scope = 'jobs' and exists (select from unnest(judge.offences) as o where o.rule = 'timetable_missing') then 'there is no timetable'
+        end as missing
+    ) as precondition
+    cross join lateral bulkhead.check_row(
+        rule.name,
+        'database',
+        rule.title,
+        rule.severity,
+        rule.category,
+        case when precondition.missing is null then 'pass' else 'unknown' end,
+        case when precondition.missing is null then 0 end,
+        0,
+        case
+            when precondition.missing is not null then format('Could not be evaluated: %s', precondition.missing)
+            when rule.scope = 'tables' then format('%s tables', counted.tables)
+            when rule.scope = 'exempt' then format('%s exempt', counted.exempt)
+        end
+    ) as row_
+    where rule.category = judge.category
+        and not exists (
+            select
+            from unnest(judge.offences) as offence
+            where offence.rule = rule.name
+        )
+$$;
+comment on function bulkhead.judge(text, bulkhead.offence[]) is
+    'One check for each offender, one passing check for each rule without; unknown where a precondition is missing';
+revoke all on function bulkhead.judge(text, bulkhead.offence[]) from public;
+
+create function bulkhead.checks_boundary()
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+set jit = off
+as $$
+    select checks.*
+    from bulkhead.judge('boundary', array(
+        select o from bulkhead.offences_of_setup() as o
+        union all
+        select o from bulkhead.offences_of_classification() as o
+        union all
+        select o from bulkhead.offences_of_columns() as o
+        union all
+        select o from bulkhead.offences_of_keys() as o
+        union all
+        select o from bulkhead.offences_of_policies() as o
+        union all
+        select o from bulkhead.offences_of_grants() as o
+        union all
+        select o from bulkhead.offences_of_code() as o
+    )) as checks
+$$;
+comment on function bulkhead.checks_boundary() is 'Checks of the tenant boundary: tables, keys, policies, grants, code';
+revoke all on function bulkhead.checks_boundary() from public;
+
+create function bulkhead.checks_trail()
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+set jit = off
+as $$
+    select checks.*
+    from bulkhead.judge('trail', array(
+        select o from bulkhead.offences_of_trail() as o
+        union all
+        select o from bulkhead.offences_of_seals() as o
+    )) as checks
+$$;
+comment on function bulkhead.checks_trail() is 'Checks of the audit trail: append-only, room, sealed, unbroken';
+revoke all on function bulkhead.checks_trail() from public;
+
+create function bulkhead.checks_guard()
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+set jit = off
+as $$
+    select checks.*
+    from bulkhead.judge('guard', array(select o from bulkhead.offences_of_guard() as o)) as checks
+$$;
+comment on function bulkhead.checks_guard() is 'Checks of the triggers that guard and record every write';
+revoke all on function bulkhead.checks_guard() from public;
+
+create function bulkhead.checks_schedule()
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+set jit = off
+as $$
+    select checks.*
+    from bulkhead.judge('schedule', array(select o from bulkhead.offences_of_schedule() as o)) as checks
+$$;
+comment on function bulkhead.checks_schedule() is 'Checks of the scheduled jobs: present, unchanged, on time, successful';
+revoke all on function bulkhead.checks_schedule() from public;
+
+create function bulkhead.check_categories()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+    select array['boundary', 'trail', 'guard', 'schedule', 'alerting', 'backups', 'canaries']
+$$;
+comment on function bulkhead.check_categories() is 'Every category of checks; each is answered by bulkhead.checks_<category>()';
+revoke all on function bulkhead.check_categories() from public;
+
+create function bulkhead.checks(category text default null)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+-- Compiling queries over catalogs takes seconds, running them milliseconds.
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    wanted text := checks.category;
+    part text;
+begin
+    if wanted is not null and wanted <> all (bulkhead.check_categories()) then
+        raise exception using
+            errcode = 'BH701',
+            message = format('Cannot check "%s": no such category; use one of %s', wanted, array_to_string(bulkhead.check_categories(), ', '));
+    end if;
+    foreach part in array bulkhead.check_categories() loop
+        continue when part <> wanted;
+        -- A part that fails must not hide the others, and must not look green.
+        begin
+            return query execute format('select * from bulkhead.%I()', 'checks_' || part);
+        exception
+            when undefined_function then
+                return next bulkhead.check_row(
+                    'checks_missing', part, 'Every category is checked', 'critical', part, 'unknown', null, null,
+                    sqlerrm, 'Apply the migrations: supabase db push'
+                );
+            when others then
+                return next bulkhead.check_row(
+                    'checks_failed', part, 'Every check can be evaluated', 'critical', part, 'unknown', null, null,
+                    sqlstate || ': ' || sqlerrm, format('select * from bulkhead.checks_%s();', part)
+                );
+        end;
+    end loop;
+end
+$$;
+comment on function bulkhead.checks(text) is
+    'Every check, or those of one category. Example: select name, subject, detail from bulkhead.checks(''boundary'') where status <> ''pass''';
+revoke all on function bulkhead.checks(text) from public;
+
+create function bulkhead.findings(category text default null)
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select found.*
+    from bulkhead.checks(findings.category) as found
+    where found.status <> 'pass'
+$$;
+comment on function bulkhead.findings(text) is 'The checks that do not pass: what is red, and what could not be evaluated';
+revoke all on function bulkhead.findings(text) from public;
+
+create function bulkhead.status(category text default null)
+returns jsonb
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select jsonb_build_object(
+        'verdict', case
+            when count(*) filter (where found.status = 'fail') > 0 then 'red'
+            when count(*) = 0 or count(*) filter (where found.status <> 'pass') > 0 then 'unknown'
+            else 'green'
+        end,
+        'checked_at', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+        'category', status.category,
+        'database', current_database(),
+        'server_version', current_setting('server_version'),
+        'counts', jsonb_build_object(
+            'pass', count(*) filter (where found.status = 'pass'),
+            'fail', count(*) filter (where found.status = 'fail'),
+            'unknown', count(*) filter (where found.status not in ('pass', 'fail'))
+        ),
+        'checks', coalesce(jsonb_agg(to_jsonb(found)), '[]')
+    )
+    from bulkhead.checks(status.category) as found
+$$;
+comment on function bulkhead.status(text) is
+    'The verdict green, red or unknown with every check, as the JSON that the command, the page and the reports share';
+revoke all on function bulkhead.status(text) from public;
+
+-- ---------------------------------------------------------------- what was installed
+
+-- Functions that configure() and protect() write are left out: they differ from database to database.
+create function bulkhead.declare_kit()
+returns bigint
+language sql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+    with installed as (
+        insert into bulkhead.kit_functions (signature, definition)
+        select
+            proc.oid::regprocedure::text,
+            pg_get_functiondef(proc.oid)
+        from pg_catalog.pg_proc as proc
+        join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
+        where namespace.nspname in ('bulkhead', 'bulkhead_api')
+            and proc.prokind in ('f', 'p')
+            and proc.proname not in ('canonical_tenant', 'member_tenants')
+            and not exists (
+                select
+                from bulkhead.protected_tables as t
+                where t.audit_function = proc.proname
+            )
+        on conflict (signature) do update
+        set definition = excluded.definition,
+            installed_at = now()
+        returning signature
+    )
+    select count(*)
+    from installed
+$$;
+comment on function bulkhead.declare_kit() is
+    'Records the kit''s functions as they are now; the last migration calls it, and each later one that changes a function';
+revoke all on function bulkhead.declare_kit() from public;
+
+select bulkhead.declare_kit();
