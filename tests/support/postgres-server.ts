@@ -71,11 +71,12 @@ home=$1; shift
 exec 3<&0
 "$@" 3<&- </dev/null >>"$home/server.log" 2>&1 &
 pid=$!
-( read -r _ <&3; while kill -QUIT "$pid"; do sleep 0.1; done; rm -rf "$home" ) 2>/dev/null >&2 &
+( read -r _ <&3; : >"$home/orphaned"; while kill -QUIT "$pid"; do sleep 0.1; done ) 2>/dev/null >&2 &
 reader=$!
 exec 3<&-
 wait "$pid"; code=$?
 kill "$reader" 2>/dev/null
+[ ! -e "$home/orphaned" ] || rm -rf "$home"
 exit "$code"`;
 
 /**
