@@ -1,0 +1,1354 @@
+-- Canaries: checks of the rows themselves, every five minutes on what changed, every night on everything.
+-- Public: bulkhead.run_canaries, checks_canaries, offenders, watch_onboarding, unwatch_onboarding;
+--   tables canaries (thresholds), canary_runs, canary_results, onboarding_sources, delete_hours.
+-- Never: repairs a row, says pass about something it could not look at, shows a column other than ids.
+-- No security definer functions.
+-- Errors: BH401 unknown cadence, BH402 a source of onboarding attempts that can't be read,
+--   BH403 a table or key that a check needs is gone.
+
+create table bulkhead.canaries (
+    name text primary key check (name ~ '^[a-z][a-z0-9_]*$'),
+    title text not null,
+    severity text not null check (severity in ('critical', 'warning', 'info')),
+    category text not null default 'canaries',
+    cadence text not null check (cadence in ('five_minutes', 'nightly')),
+    threshold jsonb not null default '{}' check (jsonb_typeof(threshold) = 'object'),
+    is_enabled boolean not null default true,
+    runbook text not null,
+    remediation text not null,
+    -- Text, not regprocedure: a column of that type makes pg_upgrade, and with it Supabase's upgrade, refuse.
+    function text not null
+);
+comment on table bulkhead.canaries is 'One row a check: its thresholds are here to be changed. The nightly pass runs all of them in full';
+comment on column bulkhead.canaries.function is 'Signature of a function (threshold jsonb) returns setof bulkhead.check_result';
+alter table bulkhead.canaries enable row level security;
+revoke all on bulkhead.canaries from public, anon, authenticated, service_role;
+
+create table bulkhead.canary_runs (
+    id bigint generated always as identity primary key,
+    canary text not null references bulkhead.canaries (name) on delete cascade,
+    cadence text not null,
+    is_full boolean not null,
+    -- Everything below this transaction was visible: the next pass looks at what is not.
+    horizon bigint not null,
+    started_at timestamptz not null,
+    finished_at timestamptz,
+    took interval,
+    status text not null default 'running' check (status in ('running', 'pass', 'fail', 'unknown'))
+);
+comment on table bulkhead.canary_runs is 'One row a check and pass, with what it covered';
+create index canary_runs_latest on bulkhead.canary_runs (canary, id desc);
+alter table bulkhead.canary_runs enable row level security;
+revoke all on bulkhead.canary_runs from public, anon, authenticated, service_role;
+
+create table bulkhead.canary_results (
+    run_id bigint not null references bulkhead.canary_runs (id) on delete cascade,
+    position integer not null,
+    result bulkhead.check_result not null,
+    primary key (run_id, position)
+);
+comment on table bulkhead.canary_results is 'What a run found: one pass row, or one row an offender';
+alter table bulkhead.canary_results enable row level security;
+revoke all on bulkhead.canary_results from public, anon, authenticated, service_role;
+
+create function bulkhead.canary_row(
+    canary text,
+    subject text,
+    status text,
+    observed numeric,
+    threshold numeric,
+    detail text,
+    sample_ids text[] default '{}',
+    reproduce_sql text default null,
+    severity text default null
+)
+returns bulkhead.check_result
+language sql
+stable
+set search_path = ''
+as $$
+    select bulkhead.check_row(
+        c.name, canary_row.subject, c.title, coalesce(canary_row.severity, c.severity), c.category, canary_row.status,
+        canary_row.observed, canary_row.threshold, canary_row.detail, c.remediation,
+        coalesce(canary_row.sample_ids, '{}'), canary_row.reproduce_sql)
+    from bulkhead.canaries as c
+    where c.name = canary_row.canary
+$$;
+comment on function bulkhead.canary_row is 'A result of a canary, with the title, severity and remediation of its row';
+revoke all on function bulkhead.canary_row from public;
+
+-- ---------------------------------------------------------------- rows that point nowhere, or across
+
+-- Keys as they are and keys as they were declared: a dropped foreign key is when orphans begin.
+create function bulkhead.foreign_keys_of(relation regclass)
+returns table (columns name[], parent regclass, parent_columns name[])
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_lost record;
+    v_parts text[];
+begin
+    return query
+        select bulkhead.columns_of(c.conrelid, c.conkey), c.confrelid::regclass, bulkhead.columns_of(c.confrelid, c.confkey)
+        from pg_catalog.pg_constraint as c
+        where c.conrelid = relation
+            and c.contype = 'f'
+            and c.conparentid = 0;
+    for v_lost in
+        select d.value as definition
+        from bulkhead.protected_tables as t
+        cross join lateral jsonb_each_text(coalesce(t.declared -> 'constraints', '{}')) as d
+        where t.relation = foreign_keys_of.relation
+            and d.value like 'FOREIGN KEY %'
+            and not exists (
+                select
+                from pg_catalog.pg_constraint as c
+                where c.conrelid = foreign_keys_of.relation
+                    and c.conname = d.key
+                    and c.contype = 'f'
+            )
+    loop
+        v_parts := regexp_match(v_lost.definition, '^FOREIGN KEY \((.+?)\) REFERENCES (.+?)\((.+?)\)');
+        columns := array(select (parse_ident(trim(x)))[1] from unnest(string_to_array(v_parts[1], ',')) as x);
+        parent := to_regclass(v_parts[2]);
+        parent_columns := array(select (parse_ident(trim(x)))[1] from unnest(string_to_array(v_parts[3], ',')) as x);
+        if parent is null then
+            raise exception using
+                errcode = 'BH403',
+                message = format('%s, which %s was declared to reference, is gone; put it back or run bulkhead.attest()', v_parts[2], relation);
+        end if;
+        return next;
+    end loop;
+end
+$$;
+comment on function bulkhead.foreign_keys_of(regclass) is 'Foreign keys of a table: those of the catalogs, and declared ones that were dropped';
+revoke all on function bulkhead.foreign_keys_of(regclass) from public;
+
+create function bulkhead.key_text(alias text, columns name[])
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select case
+        when cardinality(columns) = 1 then format('%s.%I::text', alias, columns[1])
+        else 'jsonb_build_array(' || (
+            select string_agg(format('%s.%I', alias, c.name), ', ' order by c.position)
+            from unnest(columns) with ordinality as c (name, position)
+        ) || ')::text'
+    end
+$$;
+comment on function bulkhead.key_text(text, name[]) is 'SQL for a row''s key as the ledger writes it into record_id';
+revoke all on function bulkhead.key_text(text, name[]) from public;
+
+-- The other direction: a condition that finds rows by ids of the ledger, in a form that an index can serve.
+create function bulkhead.key_filter(relation regclass, columns name[], names name[], key_columns name[], ids jsonb)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select format(
+        '(%s) in (select %s from jsonb_array_elements_text(%L::jsonb) as e (id))',
+        string_agg(format('c.%I', a.attname), ', ' order by u.position),
+        string_agg(
+            case
+                when cardinality(key_columns) = 1 then format('e.id::%s', format_type(a.atttypid, null))
+                else format('(e.id::jsonb ->> %s)::%s', array_position(key_columns, u.name) - 1, format_type(a.atttypid, null))
+            end,
+            ', ' order by u.position
+        ),
+        ids
+    )
+    from unnest(columns, names) with ordinality as u (column_name, name, position)
+    join pg_catalog.pg_attribute as a on a.attrelid = relation and a.attname = u.column_name
+$$;
+comment on function bulkhead.key_filter(regclass, name[], name[], name[], jsonb) is 'SQL that limits c to rows whose columns hold the named parts of these ledger ids';
+revoke all on function bulkhead.key_filter(regclass, name[], name[], name[], jsonb) from public;
+
+-- Not a cursor on id: that misses rows of transactions that were open when the last pass looked. No upper limit
+-- either: a transaction left open elsewhere may delay the horizon, never the detection.
+create function bulkhead.changes_since(horizon bigint)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_changes jsonb;
+begin
+    -- Executed with the value in the text: a generic plan takes a third of the ledger for granted.
+    execute format(
+        $sql$
+        select coalesce(jsonb_object_agg(t.table_name, t.changes), '{}')
+        from (
+            select
+                e.table_name,
+                jsonb_build_object(
+                    'written', coalesce(jsonb_agg(distinct e.record_id) filter (where e.operation in ('INSERT', 'UPDATE')), '[]'),
+                    'deleted', coalesce(jsonb_agg(distinct e.record_id) filter (where e.operation = 'DELETE'), '[]'),
+                    'is_truncated', bool_or(e.operation = 'TRUNCATE'),
+                    -- Beyond this a sweep of the table is cheaper than looking rows up one by one.
+                    'is_too_much', count(*) > 50000
+                ) as changes
+            from bulkhead.audit_events as e
+            where e.xid >= %s
+                and e.operation in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+            group by e.table_name
+        ) as t
+        $sql$,
+        horizon
+    )
+    into v_changes;
+    return v_changes;
+end
+$$;
+comment on function bulkhead.changes_since(bigint) is 'Ids of rows written and deleted since a horizon, by table: what the five-minute pass looks at';
+revoke all on function bulkhead.changes_since(bigint) from public;
+
+create function bulkhead.offenders_sql(relation regclass, kind text, changes jsonb default null)
+returns text
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_table bulkhead.protected_tables;
+    v_fk record;
+    v_child_partial name[];
+    v_parent_partial name[];
+    v_full text;
+    v_partial text;
+    v_present text;
+    v_rest text;
+    v_where text;
+    v_reason text;
+    v_mine jsonb;
+    v_theirs jsonb;
+    v_queries text[] := '{}';
+    v_filters text[];
+    v_filter text;
+    v_written text;
+    v_column name;
+begin
+    select t.* into v_table from bulkhead.protected_tables as t where t.relation = offenders_sql.relation;
+    if v_table.relation is null then
+        raise exception using
+            errcode = 'BH403',
+            message = format('%s is not protected; run select bulkhead.protect(%L)', relation, relation::text);
+    end if;
+    v_mine := changes -> bulkhead.qualified(relation);
+    v_written := case
+        when changes is null or (v_mine ->> 'is_too_much')::boolean then 'true'
+        when jsonb_array_length(v_mine -> 'written') > 0
+            then bulkhead.key_filter(relation, v_table.key_columns, v_table.key_columns, v_table.key_columns, v_mine -> 'written')
+    end;
+
+    for v_fk in
+        select
+            fk.columns,
+            fk.parent,
+            fk.parent_columns,
+            p.tenant_column as parent_tenant,
+            p.key_columns as parent_key
+        from bulkhead.foreign_keys_of(relation) as fk
+        left join bulkhead.protected_tables as p on p.relation = fk.parent
+        union
+        -- The tenant's own key, whether or not it was ever there.
+        select array[v_table.tenant_column], s.tenants_table, array[s.tenant_key], p.tenant_column, p.key_columns
+        from bulkhead.settings as s
+        left join bulkhead.protected_tables as p on p.relation = s.tenants_table
+        where kind = 'misaligned'
+            and not v_table.is_tenants_table
+    loop
+        -- Which row of the parent is meant: by its primary key without the tenant where the foreign key holds that,
+        -- else by everything but the tenant. The rest of the foreign key says where that row has to belong.
+        select
+            array_agg(u.child order by u.position) filter (where u.is_identity),
+            array_agg(u.parent order by u.position) filter (where u.is_identity),
+            string_agg(format('p.%I = c.%I', u.parent, u.child), ' and '),
+            string_agg(format('p.%I = c.%I', u.parent, u.child), ' and ') filter (where u.is_identity),
+            string_agg(format('c.%I is not null', u.child), ' and '),
+            string_agg(u.child, ', ' order by u.position) filter (where not u.is_identity)
+        into v_child_partial, v_parent_partial, v_full, v_partial, v_present, v_rest
+        from (
+            select
+                c.child,
+                c.parent,
+                c.position,
+                case
+                    when array_remove(v_fk.parent_key, v_fk.parent_tenant) <@ v_fk.parent_columns
+                        and array_remove(v_fk.parent_key, v_fk.parent_tenant) <> '{}'
+                        then c.parent = any (array_remove(v_fk.parent_key, v_fk.parent_tenant))
+                    else not coalesce(c.child = v_table.tenant_column and c.parent = v_fk.parent_tenant, false)
+                end as is_identity
+            from unnest(v_fk.columns, v_fk.parent_columns) with ordinality as c (child, parent, position)
+        ) as u;
+
+        if v_fk.parent = (select s.tenants_table from bulkhead.settings as s) and v_fk.columns = array[v_table.tenant_column] then
+            continue when kind = 'orphan';
+            v_reason := format('%s is not in %s', v_table.tenant_column, bulkhead.qualified(v_fk.parent));
+            v_where := format('%s and not exists (select from %s as p where %s)', v_present, bulkhead.qualified(v_fk.parent), v_full);
+        elsif kind = 'orphan' then
+            v_reason := format('%s has no row in %s', array_to_string(coalesce(v_child_partial, v_fk.columns), ', '), bulkhead.qualified(v_fk.parent));
+            v_where := format('%s and not exists (select from %s as p where %s)', v_present, bulkhead.qualified(v_fk.parent), v_full)
+                || case
+                    when v_partial <> v_full then format(' and not exists (select from %s as p where %s)', bulkhead.qualified(v_fk.parent), v_partial)
+                    else ''
+                end;
+        elsif v_fk.parent_tenant is not null and v_partial is not null then
+            v_reason := format('%s is a row of %s with another %s', array_to_string(v_child_partial, ', '),
+                bulkhead.qualified(v_fk.parent), coalesce(v_rest, v_fk.parent_tenant));
+            v_where := format(
+                '%1$s and exists (select from %2$s as p where %3$s) and not exists (select from %2$s as p where %4$s and p.%5$I = c.%6$I)',
+                v_present, bulkhead.qualified(v_fk.parent), v_partial, v_full, v_fk.parent_tenant, v_table.tenant_column);
+        else
+            continue;
+        end if;
+
+        v_child_partial := coalesce(v_child_partial, v_fk.columns);
+        v_parent_partial := coalesce(v_parent_partial, v_fk.parent_columns);
+        v_filters := case when v_written is not null then array[v_written] else '{}' end;
+        if changes is not null and v_written is distinct from 'true' then
+            v_theirs := changes -> bulkhead.qualified(v_fk.parent);
+            if (v_theirs ->> 'is_truncated')::boolean or (v_theirs ->> 'is_too_much')::boolean
+                or jsonb_array_length(v_theirs -> 'deleted') > 0 and not v_parent_partial <@ v_fk.parent_key then
+                v_filters := array['true'];
+            elsif jsonb_array_length(v_theirs -> 'deleted') > 0 then
+                v_filters := v_filters || bulkhead.key_filter(
+                    relation, v_child_partial, v_parent_partial, v_fk.parent_key, v_theirs -> 'deleted');
+            end if;
+        end if;
+        foreach v_filter in array v_filters loop
+            v_queries := v_queries || format(
+                'select %s as id, c.%I::text as tenant_id, %L as reason from %s as c where %s and %s',
+                bulkhead.key_text('c', v_table.key_columns), v_table.tenant_column, v_reason,
+                bulkhead.qualified(relation), v_filter, v_where);
+        end loop;
+    end loop;
+
+    if kind = 'orphan' and v_written is not null then
+        for v_column in
+            select a.attname
+            from pg_catalog.pg_attribute as a
+            where a.attrelid = relation
+                and a.attnum > 0
+                and not a.attisdropped
+                -- What the catalogs still forbid can't be there and need not be looked for.
+                and not a.attnotnull
+                and (
+                    a.attname = v_table.tenant_column
+                    or v_table.declared -> 'required' ? a.attname
+                        and exists (select from bulkhead.foreign_keys_of(relation) as fk where a.attname = any (fk.columns))
+                )
+        loop
+            v_queries := v_queries || format(
+                'select %s as id, c.%I::text as tenant_id, %L as reason from %s as c where %s and c.%I is null',
+                bulkhead.key_text('c', v_table.key_columns), v_table.tenant_column, v_column || ' is null',
+                bulkhead.qualified(relation), v_written, v_column);
+        end loop;
+    end if;
+    return array_to_string(v_queries, E'\nunion\n');
+end
+$$;
+comment on function bulkhead.offenders_sql(regclass, text, jsonb) is 'The query behind bulkhead.offenders(); empty when none of the changes concerns the table';
+revoke all on function bulkhead.offenders_sql(regclass, text, jsonb) from public;
+
+create function bulkhead.offenders(relation regclass, kind text, changes jsonb default null)
+returns table (id text, tenant_id text, reason text)
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_sql text := bulkhead.offenders_sql(relation, kind, changes);
+begin
+    if v_sql <> '' then
+        return query execute v_sql;
+    end if;
+end
+$$;
+comment on function bulkhead.offenders(regclass, text, jsonb) is 'Rows of a protected table that are orphans (kind orphan) or belong to two tenants (kind misaligned). Example: select * from bulkhead.offenders(''public.messages'', ''orphan'')';
+revoke all on function bulkhead.offenders(regclass, text, jsonb) from public;
+
+create function bulkhead.tenants_line(tenants text[])
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select case
+        when cardinality(tenants) > 0 then
+            E'\nTenants: ' || array_to_string(tenants[1:5], ', ')
+            || case when cardinality(tenants) > 5 then format(' and %s more', cardinality(tenants) - 5) else '' end
+        else ''
+    end
+$$;
+comment on function bulkhead.tenants_line(text[]) is 'The last line of a detail: alerts show it as a field of its own';
+revoke all on function bulkhead.tenants_line(text[]) from public;
+
+create function bulkhead.find_offenders(canary text, kind text, threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_relation regclass;
+    v_name text;
+    v_changes jsonb := case when threshold ? 'changed_since' then bulkhead.changes_since((threshold ->> 'changed_since')::bigint) end;
+    v_is_full boolean;
+    v_max numeric := coalesce((threshold ->> 'max')::numeric, 0);
+    v_count bigint;
+    v_ids text[];
+    v_tenants text[];
+    v_reasons text;
+    v_tables bigint := 0;
+    v_swept bigint := 0;
+    v_clean boolean := true;
+begin
+    for v_relation, v_name in
+        select t.relation, bulkhead.qualified(t.relation)
+        from bulkhead.protected_tables as t
+        where t.parent is null
+        order by t.schema_name, t.table_name
+    loop
+        -- A table that was dropped is the business of abnormal_deletes and of the boundary checks.
+        continue when v_name is null;
+        v_tables := v_tables + 1;
+        begin
+            -- What was wrong is looked at whole until it is right: its rows need not change for that.
+            v_is_full := v_changes is null or threshold -> 'recheck' ? v_name;
+            if not v_is_full then
+                v_is_full := exists (select from bulkhead.offenders(v_relation, kind, v_changes));
+            end if;
+            continue when not v_is_full;
+            v_swept := v_swept + 1;
+            select count(*), (array_agg(o.id order by o.id))[1:5], array_agg(distinct o.tenant_id), string_agg(distinct o.reason, '; ')
+            into v_count, v_ids, v_tenants, v_reasons
+            from bulkhead.offenders(v_relation, kind) as o;
+            continue when v_count <= v_max;
+            v_clean := false;
+            return next bulkhead.canary_row(
+                canary, v_name, 'fail', v_count, v_max,
+                format('%s row(s) of %s: %s', v_count, v_name, v_reasons) || bulkhead.tenants_line(array_remove(v_tenants, null)),
+                v_ids, format('select * from bulkhead.offenders(%L, %L)', v_name, kind));
+        exception when others then
+            v_clean := false;
+            return next bulkhead.canary_row(
+                canary, v_name, 'unknown', null, v_max, format('Cannot look at %s: %s', v_name, sqlerrm), '{}',
+                format('select * from bulkhead.offenders(%L, %L)', v_name, kind));
+        end;
+    end loop;
+    if v_tables = 0 then
+        -- Info: unknown, but nobody is woken because a new installation is empty.
+        return next bulkhead.canary_row(
+            canary, null, 'unknown', null, v_max, 'No table is protected yet: there is nothing to look at', severity => 'info');
+    elsif v_clean then
+        return next bulkhead.canary_row(
+            canary, null, 'pass', 0, v_max,
+            case
+                when v_changes is null then format('%s table(s) swept in full', v_tables)
+                else format('the changes of %s table(s), %s of them swept in full', v_tables, v_swept)
+            end);
+    end if;
+end
+$$;
+comment on function bulkhead.find_offenders(text, text, jsonb) is 'Body of orphaned_rows and tenant_misalignment: every protected table, or what changed since threshold.changed_since';
+revoke all on function bulkhead.find_offenders(text, text, jsonb) from public;
+
+create function bulkhead.canary_orphaned_rows(threshold jsonb)
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select * from bulkhead.find_offenders('orphaned_rows', 'orphan', threshold)
+$$;
+comment on function bulkhead.canary_orphaned_rows(jsonb) is 'Canary: rows whose parent is gone, and nulls in key columns that were declared NOT NULL';
+revoke all on function bulkhead.canary_orphaned_rows(jsonb) from public;
+
+create function bulkhead.canary_tenant_misalignment(threshold jsonb)
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select * from bulkhead.find_offenders('tenant_misalignment', 'misaligned', threshold)
+$$;
+comment on function bulkhead.canary_tenant_misalignment(jsonb) is 'Canary: rows whose parent belongs to another tenant, and rows of a tenant that does not exist';
+revoke all on function bulkhead.canary_tenant_misalignment(jsonb) from public;
+
+-- ---------------------------------------------------------------- abnormal deletes
+
+create table bulkhead.delete_hours (
+    table_name text not null,
+    tenant_id text not null,
+    hour timestamptz not null,
+    deleted bigint not null check (deleted > 0),
+    -- Set it on an hour that was an incident, so that later hours are not measured against it.
+    is_excluded boolean not null default false,
+    primary key (table_name, tenant_id, hour)
+);
+comment on table bulkhead.delete_hours is 'Deleted rows by table, tenant and hour (UTC), rolled up from the ledger: the memory of abnormal_deletes';
+create index delete_hours_hour on bulkhead.delete_hours (hour);
+alter table bulkhead.delete_hours enable row level security;
+revoke all on bulkhead.delete_hours from public, anon, authenticated, service_role;
+
+create table bulkhead.large_deletes (
+    xid bigint not null,
+    table_name text not null,
+    operation text not null check (operation in ('DELETE', 'TRUNCATE')),
+    deleted bigint not null,
+    happened_at timestamptz not null,
+    primary key (xid, table_name, operation)
+);
+comment on table bulkhead.large_deletes is 'Single transactions that removed 1,000 rows or more of a table, and every TRUNCATE, rolled up from the ledger';
+create index large_deletes_happened_at on bulkhead.large_deletes (happened_at);
+alter table bulkhead.large_deletes enable row level security;
+revoke all on bulkhead.large_deletes from public, anon, authenticated, service_role;
+
+create table bulkhead.delete_cursor (
+    is_singleton boolean primary key default true check (is_singleton),
+    horizon bigint not null
+);
+comment on table bulkhead.delete_cursor is 'Ledger events below this transaction are rolled up, each once';
+alter table bulkhead.delete_cursor enable row level security;
+revoke all on bulkhead.delete_cursor from public, anon, authenticated, service_role;
+insert into bulkhead.delete_cursor (horizon) values (0);
+
+create function bulkhead.deletes_between(lo bigint, hi bigint)
+returns table (table_name text, tenant_id text, hour timestamptz, xid bigint, operation text, deleted bigint)
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+begin
+    return query execute format(
+        $sql$
+        select
+            e.table_name, coalesce(e.tenant_id, ''), date_trunc('hour', e.created_at, 'UTC'), e.xid, e.operation,
+            sum(case when e.operation = 'TRUNCATE' then coalesce((e.metadata ->> 'rows')::bigint, 0) else 1 end)::bigint
+        from bulkhead.audit_events as e
+        where e.xid >= %s
+            and e.xid < %s
+            and e.operation in ('DELETE', 'TRUNCATE')
+        group by 1, 2, 3, 4, 5
+        $sql$,
+        lo, hi);
+end
+$$;
+comment on function bulkhead.deletes_between(bigint, bigint) is 'Deletes of the ledger in a range of transactions, grouped';
+revoke all on function bulkhead.deletes_between(bigint, bigint) from public;
+
+create function bulkhead.roll_up_deletes()
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_lo bigint;
+    v_hi bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+begin
+    select c.horizon into v_lo from bulkhead.delete_cursor as c for update;
+    with events as materialized (
+        select * from bulkhead.deletes_between(v_lo, v_hi)
+    ),
+    hours as (
+        insert into bulkhead.delete_hours as h (table_name, tenant_id, hour, deleted)
+        select e.table_name, e.tenant_id, e.hour, sum(e.deleted)
+        from events as e
+        group by 1, 2, 3
+        having sum(e.deleted) > 0
+        on conflict (table_name, tenant_id, hour) do update set deleted = h.deleted + excluded.deleted
+    )
+    insert into bulkhead.large_deletes (xid, table_name, operation, deleted, happened_at)
+    select e.xid, e.table_name, e.operation, sum(e.deleted), min(e.hour)
+    from events as e
+    group by 1, 2, 3
+    having e.operation = 'TRUNCATE' or sum(e.deleted) >= 1000
+    on conflict do nothing;
+    -- After a restore into another cluster the transaction counter begins anew: the cursor goes back with it.
+    update bulkhead.delete_cursor set horizon = v_hi;
+    return v_hi;
+end
+$$;
+comment on function bulkhead.roll_up_deletes() is 'Moves the memory of deletes up to the oldest open transaction; returns that horizon';
+revoke all on function bulkhead.roll_up_deletes() from public;
+
+-- A row that was put back is no loss: what counts is the last thing that happened to each record.
+create function bulkhead.net_deletes(table_name text, since timestamptz, until timestamptz, tenant text default null, xid bigint default null)
+returns table (deleted bigint, sample_ids text[], tenants text[], who text)
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+begin
+    return query execute format(
+        $sql$
+        with gone as (
+            select d.*
+            from (
+                select distinct on (e.tenant_id, e.record_id) e.*
+                from bulkhead.audit_events as e
+                where e.created_at >= %1$L
+                    and e.table_name = %3$L
+                    and e.operation in ('INSERT', 'DELETE')
+                    and (%4$L::text is null or e.tenant_id = %4$L)
+                order by e.tenant_id, e.record_id, e.id desc
+            ) as d
+            where d.operation = 'DELETE'
+                and d.created_at < %2$L
+                and (%5$L::bigint is null or d.xid = %5$L)
+        ),
+        transactions as (
+            select
+                count(*) as deleted,
+                format('%%s row(s) by %%s%%s in transaction %%s at %%s UTC', count(*), g.actor_role,
+                    coalesce(' for ' || g.actor, ''), g.xid, to_char(min(g.created_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI')) as who
+            from gone as g
+            group by g.xid, g.actor, g.actor_role
+            order by 1 desc
+            limit 3
+        )
+        select
+            (select count(*) from gone),
+            (select (array_agg(g.record_id order by g.record_id))[1:5] from gone as g),
+            (select array_agg(distinct g.tenant_id) from gone as g),
+            (select string_agg(t.who, '; ' order by t.deleted desc) from transactions as t)
+        $sql$,
+        since, until, table_name, tenant, xid);
+end
+$$;
+comment on function bulkhead.net_deletes(text, timestamptz, timestamptz, text, bigint) is 'Rows deleted in a window and not put back since, with the actors and transactions behind most of them';
+revoke all on function bulkhead.net_deletes(text, timestamptz, timestamptz, text, bigint) from public;
+
+-- Anscombe makes a count's spread independent of its size; median and MAD keep one bad night out of the baseline;
+-- the hour of the day makes a nightly job normal at night only.
+create function bulkhead.delete_score(table_name text, tenant text, hour timestamptz, deleted bigint, known_since timestamptz)
+returns table (score numeric, median numeric, weekday_max bigint)
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    with days as (
+        select
+            o.hours,
+            2 * sqrt(coalesce(h.deleted, 0) + 0.375) as x,
+            coalesce(h.deleted, 0) as n
+        from generate_series(1, 14) as d (day)
+        cross join generate_series(-1, 1) as o (hours)
+        left join bulkhead.delete_hours as h
+            on h.table_name = delete_score.table_name
+            and h.tenant_id = delete_score.tenant
+            and h.hour = delete_score.hour - d.day * interval '1 day' + o.hours * interval '1 hour'
+        where delete_score.hour - d.day * interval '1 day' + o.hours * interval '1 hour' >= known_since
+            and h.is_excluded is not true
+    ),
+    medians as (
+        select
+            percentile_cont(0.5) within group (order by d.x) filter (where d.hours = 0) as exact,
+            percentile_cont(0.5) within group (order by d.x) as near,
+            percentile_cont(0.5) within group (order by d.n) filter (where d.hours = 0) as n
+        from days as d
+    ),
+    spreads as (
+        select
+            percentile_cont(0.5) within group (order by abs(d.x - m.exact)) filter (where d.hours = 0) as exact,
+            percentile_cont(0.5) within group (order by abs(d.x - m.near)) as near
+        from days as d
+        cross join medians as m
+    )
+    select
+        least(
+            (2 * sqrt(deleted + 0.375) - m.exact) / greatest(1, 1.4826 * s.exact),
+            (2 * sqrt(deleted + 0.375) - m.near) / greatest(1, 1.4826 * s.near)
+        )::numeric,
+        m.n::numeric,
+        (
+            select coalesce(max(h.deleted), 0)
+            from generate_series(1, 4) as w (week)
+            join bulkhead.delete_hours as h
+                on h.table_name = delete_score.table_name
+                and h.tenant_id = delete_score.tenant
+                and h.hour = delete_score.hour - w.week * interval '7 days'
+            where not h.is_excluded
+        )
+    from medians as m
+    cross join spreads as s
+$$;
+comment on function bulkhead.delete_score(text, text, timestamptz, bigint, timestamptz) is 'How far an hour''s deletes stand above the same hour of the last 14 days, the lower of exact hour and one hour around it';
+revoke all on function bulkhead.delete_score(text, text, timestamptz, bigint, timestamptz) from public;
+
+create function bulkhead.canary_abnormal_deletes(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_at timestamptz := coalesce((threshold ->> 'at')::timestamptz, now());
+    v_since timestamptz := v_at - coalesce((threshold ->> 'window')::interval, interval '24 hours');
+    v_min_rows bigint := coalesce((threshold ->> 'min_rows')::bigint, 50);
+    v_warning numeric := coalesce((threshold ->> 'warning_share')::numeric, 0.10);
+    v_critical numeric := coalesce((threshold ->> 'critical_share')::numeric, 0.30);
+    v_transaction bigint := coalesce((threshold ->> 'transaction_rows')::bigint, 10000);
+    v_learning interval := coalesce((threshold ->> 'learning')::interval, interval '7 days');
+    v_horizon bigint := bulkhead.roll_up_deletes();
+    v_group record;
+    v_hour record;
+    v_table bulkhead.protected_tables;
+    v_net record;
+    v_hour_net record;
+    v_score record;
+    v_remaining bigint;
+    v_share numeric;
+    v_limit numeric;
+    v_severity text;
+    v_reasons text[];
+    v_learning_tables bigint;
+    v_tables bigint;
+    v_clean boolean := true;
+begin
+    select count(*), count(*) filter (where t.protected_at > v_at - v_learning)
+    into v_tables, v_learning_tables
+    from bulkhead.protected_tables as t
+    where t.parent is null;
+    if v_tables = 0 then
+        return next bulkhead.canary_row(
+            'abnormal_deletes', null, 'unknown', null, null, 'No table is protected yet: there is nothing to look at', severity => 'info');
+        return;
+    end if;
+
+    for v_group in
+        with recent as (
+            select h.table_name, h.tenant_id, h.hour, h.deleted
+            from bulkhead.delete_hours as h
+            where h.hour > v_since - interval '1 hour'
+            union all
+            -- Transactions above the horizon: one left open elsewhere must not hide a delete.
+            select d.table_name, d.tenant_id, d.hour, d.deleted
+            from bulkhead.deletes_between(v_horizon, 9223372036854775807) as d
+            where d.hour > v_since - interval '1 hour'
+        )
+        select
+            r.table_name,
+            r.tenant_id,
+            sum(r.deleted) as deleted,
+            max(r.deleted) as busiest
+        from recent as r
+        group by r.table_name, r.tenant_id
+        -- A closed hour of 20 is the least that the learned rule looks at.
+        having sum(r.deleted) >= least(v_min_rows, 20)
+        order by r.table_name, r.tenant_id
+    loop
+        select t.* into v_table
+        from bulkhead.protected_tables as t
+        where t.parent is null
+            and bulkhead.qualified(t.relation) = v_group.table_name;
+        continue when not found;
+        begin
+            v_reasons := '{}';
+            v_severity := 'warning';
+            select n.* into v_net from bulkhead.net_deletes(v_group.table_name, v_since, 'infinity', v_group.tenant_id) as n;
+            v_limit := v_min_rows;
+            if v_net.deleted >= v_min_rows then
+                -- Counted only as far as it can matter: a tenant of millions is not read for fifty rows.
+                execute format(
+                    'select count(*) from (select from %s as c where c.%I = %L::%s limit %s) as t',
+                    v_group.table_name, v_table.tenant_column, v_group.tenant_id, v_table.tenant_type,
+                    ceil(v_net.deleted / v_warning) + 1)
+                into v_remaining;
+                v_share := v_net.deleted / (v_remaining + v_net.deleted)::numeric;
+                if v_share >= v_warning then
+                    v_limit := greatest(v_min_rows, ceil(v_warning * (v_remaining + v_net.deleted)));
+                    v_reasons := v_reasons || format('%s %% of its rows', round(100 * v_share));
+                    v_severity := case when v_share >= v_critical then 'critical' else v_severity end;
+                end if;
+            end if;
+
+            if v_table.protected_at <= v_at - v_learning then
+                for v_hour in
+                    select h.hour, h.deleted
+                    from bulkhead.delete_hours as h
+                    where h.table_name = v_group.table_name
+                        and h.tenant_id = v_group.tenant_id
+                        and h.hour >= v_since
+                        -- An hour that is not over yet can't be compared with whole ones.
+                        and h.hour + interval '1 hour' <= v_at
+                        and h.deleted >= 20
+                        and not h.is_excluded
+                    order by h.deleted desc
+                loop
+                    select n.* into v_hour_net
+                    from bulkhead.net_deletes(v_group.table_name, v_hour.hour, v_hour.hour + interval '1 hour', v_group.tenant_id) as n;
+                    continue when v_hour_net.deleted < 20;
+                    select s.* into v_score
+                    from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour.hour, v_hour_net.deleted, v_table.protected_at) as s;
+                    if v_score.score >= coalesce((threshold ->> 'score')::numeric, 6)
+                        and v_hour_net.deleted >= 1.5 * v_score.median
+                        and v_hour_net.deleted > 1.5 * v_score.weekday_max + 10 then
+                        v_limit := greatest(20, ceil(1.5 * v_score.weekday_max + 10));
+                        v_net := case when v_reasons = '{}' then v_hour_net else v_net end;
+                        v_reasons := v_reasons || format('%s in the hour of %s UTC, usually %s', v_hour_net.deleted,
+                            to_char(v_hour.hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_score.median);
+                        exit;
+                    end if;
+                end loop;
+            end if;
+
+            continue when v_reasons = '{}';
+            v_clean := false;
+            return next bulkhead.canary_row(
+                'abnormal_deletes', v_group.table_name || ', tenant ' || v_group.tenant_id, 'fail', v_net.deleted, v_limit,
+                format('%s row(s) of %s deleted and not put back: %s. %s', v_net.deleted, v_group.table_name,
+                    array_to_string(v_reasons, '; '), v_net.who) || bulkhead.tenants_line(array[v_group.tenant_id]),
+                v_net.sample_ids,
+                format('select * from bulkhead.net_deletes(%L, now() - interval %L, ''infinity'', %L)', v_group.table_name,
+                    coalesce(threshold ->> 'window', '24 hours'), v_group.tenant_id),
+                v_severity);
+        exception when others then
+            v_clean := false;
+            return next bulkhead.canary_row(
+                'abnormal_deletes', v_group.table_name || ', tenant ' || v_group.tenant_id, 'unknown', null, null,
+                format('Cannot look at %s: %s', v_group.table_name, sqlerrm));
+        end;
+    end loop;
+
+    for v_group in
+        select l.xid, l.table_name, l.operation, l.deleted
+        from bulkhead.large_deletes as l
+        where l.happened_at > v_since - interval '1 hour'
+            and (l.operation = 'TRUNCATE' or l.deleted >= v_transaction)
+        union
+        select d.xid, d.table_name, d.operation, sum(d.deleted)::bigint
+        from bulkhead.deletes_between(v_horizon, 9223372036854775807) as d
+        where d.hour > v_since - interval '1 hour'
+        group by d.xid, d.table_name, d.operation
+        having d.operation = 'TRUNCATE' or sum(d.deleted) >= v_transaction
+        order by 2, 1
+    loop
+        if v_group.operation = 'DELETE' then
+            select n.* into v_net from bulkhead.net_deletes(v_group.table_name, v_since, 'infinity', null, v_group.xid) as n;
+            continue when v_net.deleted < v_transaction;
+        else
+            select
+                v_group.deleted as deleted,
+                '{}'::text[] as sample_ids,
+                array_agg(distinct e.tenant_id) as tenants,
+                format('by %s%s in transaction %s at %s UTC', min(e.actor_role), coalesce(' for ' || min(e.actor), ''), v_group.xid,
+                    to_char(min(e.created_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI')) as who
+            into v_net
+            from bulkhead.audit_events as e
+            where e.xid = v_group.xid
+                and e.table_name = v_group.table_name
+                and e.operation = 'TRUNCATE'
+                and e.created_at >= v_since;
+            continue when v_net.tenants is null;
+        end if;
+        v_clean := false;
+        return next bulkhead.canary_row(
+            'abnormal_deletes', format('%s, transaction %s', v_group.table_name, v_group.xid), 'fail', v_net.deleted,
+            case v_group.operation when 'TRUNCATE' then 0 else v_transaction end,
+            format('%s row(s) of %s %s: %s', v_net.deleted, v_group.table_name,
+                case v_group.operation when 'TRUNCATE' then 'truncated' else 'deleted by one transaction and not put back' end,
+                v_net.who) || bulkhead.tenants_line(v_net.tenants),
+            v_net.sample_ids,
+            format('select * from bulkhead.audit_events where xid = %s and table_name = %L limit 100', v_group.xid, v_group.table_name),
+            case v_group.operation when 'TRUNCATE' then 'critical' else 'warning' end);
+    end loop;
+
+    for v_group in
+        select t.schema_name || '.' || t.table_name as name
+        from bulkhead.protected_tables as t
+        where bulkhead.qualified(t.relation) is null
+    loop
+        v_clean := false;
+        return next bulkhead.canary_row(
+            'abnormal_deletes', v_group.name, 'fail', null, null,
+            format('The protected table %s was dropped', v_group.name), '{}',
+            'select * from bulkhead.protected_tables where bulkhead.qualified(relation) is null', 'critical');
+    end loop;
+
+    if v_clean then
+        return next bulkhead.canary_row(
+            'abnormal_deletes', null, 'pass', 0, null,
+            case
+                when v_learning_tables > 0 then
+                    format('learning: %s of %s table(s) have less than %s of history, only the static rules hold for them', v_learning_tables, v_tables, v_learning)
+                else format('static and learned rules over %s table(s)', v_tables)
+            end);
+    end if;
+end
+$$;
+comment on function bulkhead.canary_abnormal_deletes(jsonb) is 'Canary: too many rows of a tenant deleted and not put back, one very large transaction, any TRUNCATE, a protected table dropped';
+revoke all on function bulkhead.canary_abnormal_deletes(jsonb) from public;
+
+-- ---------------------------------------------------------------- failed onboarding
+
+create table bulkhead.onboarding_sources (
+    relation regclass primary key,
+    schema_name name not null,
+    table_name name not null,
+    time_column name not null,
+    tenant_column name,
+    succeeded text not null
+);
+comment on table bulkhead.onboarding_sources is 'Where onboarding attempts are recorded; set by bulkhead.watch_onboarding()';
+comment on column bulkhead.onboarding_sources.succeeded is 'SQL predicate over a row; null means not finished yet';
+alter table bulkhead.onboarding_sources enable row level security;
+revoke all on bulkhead.onboarding_sources from public, anon, authenticated, service_role;
+
+create function bulkhead.onboarding_attempts(source bulkhead.onboarding_sources, since timestamptz)
+returns table (tenant_id text, attempts bigint, failed bigint, streak bigint, sample_ids text[])
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+begin
+    if bulkhead.qualified(source.relation) is null then
+        raise exception using
+            errcode = 'BH403',
+            message = format('the table %I.%I is gone; run bulkhead.watch_onboarding() for the new one', source.schema_name, source.table_name);
+    end if;
+    return query execute format(
+        $sql$
+        with attempts as (
+            select t.%1$I as at, (%2$s) as succeeded, %3$s as tenant_id, %4$s as id
+            from %5$s as t
+            where t.%1$I > %6$L
+        ),
+        scoped as (
+            -- Once for everybody (null) and once for each tenant.
+            select null::text as scope, a.* from attempts as a where a.succeeded is not null
+            union all
+            select a.tenant_id, a.* from attempts as a where a.succeeded is not null and a.tenant_id is not null
+        ),
+        dated as (
+            select s.*, max(s.at) filter (where s.succeeded) over (partition by s.scope) as last_success
+            from scoped as s
+        )
+        select
+            d.scope,
+            count(*),
+            count(*) filter (where not d.succeeded),
+            count(*) filter (where not d.succeeded and (d.last_success is null or d.at > d.last_success)),
+            (array_agg(d.id order by d.at desc) filter (where not d.succeeded))[1:5]
+        from dated as d
+        group by d.scope
+        $sql$,
+        source.time_column,
+        source.succeeded,
+        case when source.tenant_column is null then 'null::text' else format('t.%I::text', source.tenant_column) end,
+        case when bulkhead.key_of(source.relation) is null then 'null::text' else bulkhead.key_text('t', bulkhead.key_of(source.relation)) end,
+        bulkhead.qualified(source.relation),
+        since);
+end
+$$;
+comment on function bulkhead.onboarding_attempts(bulkhead.onboarding_sources, timestamptz) is 'Attempts, failures and the present streak of failures, overall (tenant null) and by tenant';
+revoke all on function bulkhead.onboarding_attempts(bulkhead.onboarding_sources, timestamptz) from public;
+
+create function bulkhead.watch_onboarding(
+    relation regclass,
+    succeeded text,
+    time_column name default 'attempted_at',
+    tenant_column name default null
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_source bulkhead.onboarding_sources;
+begin
+    insert into bulkhead.onboarding_sources as s (relation, schema_name, table_name, time_column, tenant_column, succeeded)
+    select c.oid, n.nspname, c.relname, time_column, tenant_column, succeeded
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = watch_onboarding.relation
+    on conflict on constraint onboarding_sources_pkey do update set
+        time_column = excluded.time_column,
+        tenant_column = excluded.tenant_column,
+        succeeded = excluded.succeeded
+    returning s.* into v_source;
+    -- A mistake must show now, not as an unknown at night.
+    perform bulkhead.onboarding_attempts(v_source, 'infinity');
+exception
+    when undefined_column or syntax_error or datatype_mismatch or undefined_function then
+        raise exception using
+            errcode = 'BH402',
+            message = format('%s cannot be watched: %s; name its columns and a predicate such as watch_onboarding(''public.attempts'', ''succeeded'', ''attempted_at'', ''tenant_id'')',
+                relation, sqlerrm);
+end
+$$;
+comment on function bulkhead.watch_onboarding(regclass, text, name, name) is 'Names a table of onboarding attempts for the canary failed_onboarding. Example: select bulkhead.watch_onboarding(''public.onboarding_attempts'', ''succeeded'', ''attempted_at'', ''tenant_id'')';
+revoke all on function bulkhead.watch_onboarding(regclass, text, name, name) from public;
+
+create function bulkhead.unwatch_onboarding(relation regclass)
+returns void
+language sql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+    delete from bulkhead.onboarding_sources as s where s.relation = unwatch_onboarding.relation
+$$;
+comment on function bulkhead.unwatch_onboarding(regclass) is 'Takes a source of onboarding attempts off again';
+revoke all on function bulkhead.unwatch_onboarding(regclass) from public;
+
+create function bulkhead.canary_failed_onboarding(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_at timestamptz := coalesce((threshold ->> 'at')::timestamptz, now());
+    v_window interval := coalesce((threshold ->> 'window')::interval, interval '24 hours');
+    v_rate numeric := coalesce((threshold ->> 'rate')::numeric, 0.5);
+    v_min_attempts bigint := coalesce((threshold ->> 'min_attempts')::bigint, 5);
+    v_source bulkhead.onboarding_sources;
+    v_scope record;
+    v_streak bigint;
+    v_name text;
+    v_clean boolean := true;
+    v_any boolean := false;
+begin
+    for v_source in select * from bulkhead.onboarding_sources order by schema_name, table_name loop
+        v_any := true;
+        v_name := format('%I.%I', v_source.schema_name, v_source.table_name);
+        begin
+            for v_scope in
+                select a.*
+                from bulkhead.onboarding_attempts(v_source, v_at - v_window) as a
+                order by a.tenant_id nulls first
+            loop
+                -- Three in a row of one customer are trouble; of everybody together they are chance.
+                v_streak := case
+                    when v_scope.tenant_id is null then coalesce((threshold ->> 'overall_streak')::bigint, 5)
+                    else coalesce((threshold ->> 'streak')::bigint, 3)
+                end;
+                continue when not (
+                    v_scope.streak >= v_streak
+                    or v_scope.attempts >= v_min_attempts and v_scope.failed >= v_rate * v_scope.attempts
+                );
+                v_clean := false;
+                return next bulkhead.canary_row(
+                    'failed_onboarding',
+                    v_name || coalesce(', tenant ' || v_scope.tenant_id, ''),
+                    'fail',
+                    v_scope.failed,
+                    case when v_scope.streak >= v_streak then v_streak else ceil(v_rate * v_scope.attempts) end,
+                    format('%s of %s onboarding attempt(s) failed since %s UTC, the last %s in a row', v_scope.failed, v_scope.attempts,
+                        to_char((v_at - v_window) at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_scope.streak)
+                        || bulkhead.tenants_line(array_remove(array[v_scope.tenant_id], null)),
+                    v_scope.sample_ids,
+                    format('select * from %s as t where t.%I > now() - interval %L and not (%s) order by t.%I desc',
+                        v_name, v_source.time_column, v_window, v_source.succeeded, v_source.time_column));
+            end loop;
+        exception when others then
+            v_clean := false;
+            return next bulkhead.canary_row(
+                'failed_onboarding', v_name, 'unknown', null, null, format('Cannot look at %s: %s', v_name, sqlerrm), '{}',
+                'select * from bulkhead.onboarding_sources');
+        end;
+    end loop;
+    -- Nobody asked for it: no row. What can't be looked at is unknown, what was never named is neither.
+    if v_any and v_clean then
+        return next bulkhead.canary_row('failed_onboarding', null, 'pass', 0, null, 'Onboarding attempts succeed');
+    end if;
+end
+$$;
+comment on function bulkhead.canary_failed_onboarding(jsonb) is 'Canary: onboarding attempts that fail, by rate and by streak, overall and for one tenant';
+revoke all on function bulkhead.canary_failed_onboarding(jsonb) from public;
+
+-- ---------------------------------------------------------------- failed jobs
+
+create function bulkhead.canary_failed_cron_jobs(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_job record;
+    v_clean boolean := true;
+begin
+    if to_regclass('cron.job_run_details') is null then
+        return next bulkhead.canary_row(
+            'failed_cron_jobs', null, 'unknown', null, null, 'pg_cron is not installed in this database', '{}',
+            'select to_regclass(''cron.job_run_details'')');
+        return;
+    end if;
+    for v_job in
+        execute
+            $sql$
+            select
+                coalesce(j.jobname, j.command) as name,
+                j.jobid,
+                r.return_message,
+                r.start_time,
+                r.failures
+            from cron.job as j
+            cross join lateral (
+                select
+                    (array_agg(d.status order by d.runid desc))[1] as last_status,
+                    (array_agg(d.return_message order by d.runid desc))[1] as return_message,
+                    (array_agg(d.start_time order by d.runid desc))[1] as start_time,
+                    count(*) filter (where d.status = 'failed') as failures
+                from cron.job_run_details as d
+                where d.jobid = j.jobid
+                    and d.status in ('succeeded', 'failed')
+                    and d.start_time > now() - interval '2 days'
+            ) as r
+            where j.active
+                and j.database = current_database()
+                and r.last_status = 'failed'
+            order by j.jobid
+            $sql$
+    loop
+        v_clean := false;
+        return next bulkhead.canary_row(
+            'failed_cron_jobs', v_job.name, 'fail', v_job.failures, 0,
+            format('The last run of %s (%s UTC) failed: %s', v_job.name,
+                to_char(v_job.start_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), left(v_job.return_message, 300)),
+            array[v_job.jobid::text],
+            format('select * from cron.job_run_details where jobid = %s order by runid desc limit 20', v_job.jobid),
+            case when v_job.name like 'bulkhead:%' then 'critical' else 'warning' end);
+    end loop;
+    if v_clean then
+        return next bulkhead.canary_row('failed_cron_jobs', null, 'pass', 0, 0, 'The last run of every active job succeeded');
+    end if;
+end
+$$;
+comment on function bulkhead.canary_failed_cron_jobs(jsonb) is 'Canary: active jobs of pg_cron in this database whose last finished run failed';
+revoke all on function bulkhead.canary_failed_cron_jobs(jsonb) from public;
+
+-- ---------------------------------------------------------------- the runner
+
+create function bulkhead.run_canaries(cadence text default 'five_minutes', at_time timestamptz default now())
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+-- A check that waits behind somebody's ALTER TABLE is unknown, not late.
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_variable
+declare
+    v_horizon bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    v_canary bulkhead.canaries;
+    v_last bulkhead.canary_runs;
+    v_call regprocedure;
+    v_context jsonb;
+    v_run bigint;
+    v_rows bulkhead.check_result[];
+    v_all bulkhead.check_result[] := '{}';
+    v_names text[] := '{}';
+    v_started timestamptz;
+begin
+    if cadence is null or cadence not in ('five_minutes', 'nightly') then
+        raise exception using
+            errcode = 'BH401',
+            message = format('unknown cadence %L: it is five_minutes or nightly', cadence);
+    end if;
+    if not pg_try_advisory_xact_lock(hashtextextended('bulkhead:canaries:' || cadence, 0)) then
+        -- Neither stored nor fed: the run that holds the lock does both.
+        return next bulkhead.check_row(
+            'canaries_running', cadence, 'Another pass is running', 'info', 'canaries', 'unknown', null, null,
+            'This pass looked at nothing, because another one is running', 'Wait for it to end');
+        return;
+    end if;
+
+    for v_canary in
+        select c.*
+        from bulkhead.canaries as c
+        where c.is_enabled
+            and (run_canaries.cadence = 'nightly' or c.cadence = 'five_minutes')
+        order by c.name
+    loop
+        select r.* into v_last
+        from bulkhead.canary_runs as r
+        where r.canary = v_canary.name
+            and r.status <> 'running'
+        order by r.id desc
+        limit 1;
+        v_started := clock_timestamp();
+        v_context := jsonb_build_object('at', at_time);
+        -- Everything, when nothing is known: the first pass, one after an unknown, one after a restore.
+        if cadence <> 'nightly' and v_last.status in ('pass', 'fail') and v_last.horizon <= v_horizon then
+            v_context := v_context || jsonb_build_object(
+                'changed_since', v_last.horizon,
+                'recheck', (
+                    select coalesce(jsonb_agg(distinct (r.result).subject), '[]')
+                    from bulkhead.canary_results as r
+                    where r.run_id = v_last.id
+                        and (r.result).status <> 'pass'
+                        and (r.result).subject is not null
+                )
+            );
+        end if;
+        insert into bulkhead.canary_runs (canary, cadence, is_full, horizon, started_at)
+        values (v_canary.name, cadence, not v_context ? 'changed_since', v_horizon, at_time)
+        returning id into v_run;
+
+        begin
+            v_call := to_regprocedure(v_canary.function);
+            if v_call is null then
+                raise exception using
+                    errcode = 'BH403',
+                    message = format('the function %s is gone', v_canary.function);
+            end if;
+            execute format('select array_agg(r) from %s($1) as r', v_call::oid::regproc)
+            into v_rows
+            using v_canary.threshold || v_context;
+            -- A row without a verdict is not a pass.
+            select array_agg(
+                case
+                    when (r).status in ('pass', 'fail', 'unknown') and (r).fingerprint is not null then r
+                    else bulkhead.canary_row(v_canary.name, (r).subject, 'unknown', null, null, 'The check returned a malformed row')
+                end
+            )
+            into v_rows
+            from unnest(v_rows) as r;
+        exception when others then
+            v_rows := array[bulkhead.canary_row(v_canary.name, null, 'unknown', null, null, 'The check failed: ' || sqlerrm)];
+        end;
+        v_rows := coalesce(v_rows, '{}');
+
+        insert into bulkhead.canary_results (run_id, position, result)
+        select v_run, u.position, row(u.name, u.subject, u.title, u.severity, u.category, u.status, u.observed, u.threshold,
+            u.detail, u.remediation, u.sample_ids, u.reproduce_sql, u.fingerprint)::bulkhead.check_result
+        from unnest(v_rows) with ordinality
+            as u (name, subject, title, severity, category, status, observed, threshold, detail, remediation, sample_ids, reproduce_sql, fingerprint, position);
+        update bulkhead.canary_runs as r
+        set
+            finished_at = at_time,
+            took = clock_timestamp() - v_started,
+            status = case
+                when exists (select from unnest(v_rows) as x where x.status = 'unknown') then 'unknown'
+                when exists (select from unnest(v_rows) as x where x.status = 'fail') then 'fail'
+                else 'pass'
+            end
+        where r.id = v_run;
+        v_all := v_all || v_rows;
+        v_names := v_names || v_canary.name;
+        return query select * from unnest(v_rows);
+    end loop;
+    perform bulkhead.record_results(v_all, at_time, v_names);
+end
+$$;
+comment on function bulkhead.run_canaries(text, timestamptz) is 'One pass: five_minutes on what changed since the last one, nightly on everything. Stores the results, feeds the incidents, returns the rows';
+revoke all on function bulkhead.run_canaries(text, timestamptz) from public;
+
+create function bulkhead.checks_canaries()
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+as $$
+declare
+    v_canary bulkhead.canaries;
+    v_last bulkhead.canary_runs;
+    v_swept timestamptz;
+    v_patience interval;
+begin
+    for v_canary in select * from bulkhead.canaries order by name loop
+        if not v_canary.is_enabled then
+            return next bulkhead.canary_row(v_canary.name, null, 'unknown', null, null, 'Switched off in bulkhead.canaries');
+            continue;
+        end if;
+        select r.* into v_last
+        from bulkhead.canary_runs as r
+        where r.canary = v_canary.name
+            and r.status <> 'running'
+        order by r.id desc
+        limit 1;
+        select max(r.finished_at) into v_swept
+        from bulkhead.canary_runs as r
+        where r.canary = v_canary.name
+            and r.is_full
+            and r.status <> 'running';
+        -- Three periods.
+        v_patience := case v_canary.cadence when 'five_minutes' then interval '15 minutes' else interval '3 days' end;
+        if v_last.id is null then
+            return next bulkhead.canary_row(
+                v_canary.name, null, 'unknown', null, null, 'Never ran', '{}', 'select * from bulkhead.run_canaries()');
+        elsif v_last.finished_at < now() - v_patience then
+            return next bulkhead.canary_row(
+                v_canary.name, null, 'unknown', null, null,
+                format('Silent since %s UTC: look at the job bulkhead:canaries:run', to_char(v_last.finished_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
+                '{}', 'select * from bulkhead.canary_runs order by id desc limit 20');
+        elsif v_swept < now() - interval '3 days' then
+            return next bulkhead.canary_row(
+                v_canary.name, null, 'unknown', null, null,
+                format('The last full sweep was at %s UTC: look at the job bulkhead:canaries:sweep', to_char(v_swept at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
+                '{}', 'select * from bulkhead.canary_runs where is_full order by id desc limit 20');
+        else
+            return query
+                select (r.result).*
+                from bulkhead.canary_results as r
+                where r.run_id = v_last.id
+                order by r.position;
+        end if;
+    end loop;
+end
+$$;
+comment on function bulkhead.checks_canaries() is 'The last result of every canary; unknown where it never ran, is switched off or has been silent for three periods';
+revoke all on function bulkhead.checks_canaries() from public;
+
+insert into bulkhead.canaries (name, title, severity, cadence, threshold, runbook, remediation, function)
+values
+    (
+        'orphaned_rows', 'Rows whose parent is gone', 'critical', 'five_minutes', '{"max": 0}', 'docs/runbooks/orphaned_rows.md',
+        E'Run the query below and look at which key is broken.\nFind who wrote the rows: select * from bulkhead.audit_events where record_id = ''<id>''.\nPut the parent back from the backup or remove the rows, then put the foreign key back: select bulkhead.protect(''<table>'').',
+        'bulkhead.canary_orphaned_rows(jsonb)'
+    ),
+    (
+        'tenant_misalignment', 'Rows that belong to two tenants', 'critical', 'five_minutes', '{"max": 0}', 'docs/runbooks/tenant_misalignment.md',
+        E'Treat it as a leak until proved otherwise: one tenant may see another''s data.\nFind who wrote the rows: select * from bulkhead.audit_events where record_id = ''<id>''.\nMove each row to its right parent, then put the key back: select bulkhead.protect(''<table>'').',
+        'bulkhead.canary_tenant_misalignment(jsonb)'
+    ),
+    (
+        'abnormal_deletes', 'An abnormal number of rows deleted', 'warning', 'five_minutes',
+        '{"window": "24 hours", "min_rows": 50, "warning_share": 0.10, "critical_share": 0.30, "transaction_rows": 10000, "learning": "7 days", "score": 6}',
+        'docs/runbooks/abnormal_deletes.md',
+        E'Ask the actor named above whether it was meant.\nIf not, stop them first: revoke the key or the session.\nPut the rows back: bulkhead restore --tenant <id> --table <table> --mode insert-missing.',
+        'bulkhead.canary_abnormal_deletes(jsonb)'
+    ),
+    (
+        'failed_onboarding', 'Onboarding attempts fail', 'warning', 'five_minutes',
+        '{"window": "24 hours", "rate": 0.5, "min_attempts": 5, "streak": 3, "overall_streak": 5}', 'docs/runbooks/failed_onboarding.md',
+        E'Run the query below and read the errors of the newest attempts.\nTry the sign-up yourself.\nTell the customers who are waiting.',
+        'bulkhead.canary_failed_onboarding(jsonb)'
+    ),
+    (
+        'failed_cron_jobs', 'A scheduled job fails', 'warning', 'five_minutes', '{}', 'docs/runbooks/failed_cron_jobs.md',
+        E'Read the message of the last run with the query below.\nRun the job''s command by hand as its owner.\nAfter the repair wait for the next run: the incident resolves by itself.',
+        'bulkhead.canary_failed_cron_jobs(jsonb)'
+    );
