@@ -887,6 +887,11 @@ as $$
             from pg_catalog.pg_attribute as a
             where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
         ),
+        'required', (
+            select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+            from pg_catalog.pg_attribute as a
+            where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attnotnull
+        ),
         'constraints', (
             select coalesce(jsonb_object_agg(c.conname, pg_get_constraintdef(c.oid)), '{}')
             from pg_catalog.pg_constraint as c
