@@ -1,0 +1,256 @@
+import { constants, fsync } from "node:fs";
+import { link, lstat, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { toHex } from "../backup/bytes.ts";
+import { chunksOf } from "../backup/chunks.ts";
+import type {
+  ObjectStore,
+  PutOptions,
+  StoredObject,
+  StoredVersion,
+} from "../backup/object-store.ts";
+import { Sha256 } from "../backup/sha256-stream.ts";
+import { cancelledOnFailure, checkKey, storeError } from "../backup/store-errors.ts";
+import { BulkheadError } from "../errors.ts";
+
+const READ_BYTES = 1 << 18;
+/** The one version that `ifAbsent` may write: linking it twice fails, whoever comes second. */
+const FIRST = "0000000000000-000000-00000000";
+const VERSION = /^\d{13}-\d{6}-[0-9a-f]{8}$/;
+// FileHandle.sync is missing on Deno 2.1.
+const sync = promisify(fsync);
+
+/**
+ * A folder as object store: each version of `a/b` is one immutable file `a/b@<version>`. A version
+ * appears whole or not at all (temporary file, fsync, link, fsync of the folder); symbolic links below
+ * the root are refused. Several processes may write at once.
+ *
+ * @example
+ * const store = folderStore("/var/backups/bulkhead");
+ */
+export function folderStore(root: string): ObjectStore {
+  const name = `file://${root}`;
+  let counter = 0;
+
+  async function put(
+    key: string,
+    body: ReadableStream<Uint8Array> | Uint8Array,
+    options: PutOptions = {},
+  ): Promise<StoredObject> {
+    checkKey(key);
+    return await guarded("write", key, async () => {
+      await mkdir(join(root, ".tmp"), { recursive: true, mode: 0o700 });
+      await mkdir(join(root, key, ".."), { recursive: true, mode: 0o700 });
+      await refuseLinks(key);
+      const [newest] = await versionsOf(key);
+      if (options.ifAbsent && newest) throw storeError.exists(key, name);
+      const temporary = join(root, ".tmp", crypto.randomUUID());
+      try {
+        const written = await write(temporary, body);
+        const version = options.ifAbsent ? FIRST : nextVersion(newest);
+        const path = join(root, `${key}@${version}`);
+        await link(temporary, path).catch((cause) => {
+          throw codeOf(cause) === "EEXIST" ? storeError.exists(key, name) : cause;
+        });
+        await syncFolder(join(path, ".."));
+        return { key, version, ...written, modifiedAt: (await lstat(path)).mtime };
+      } finally {
+        await unlink(temporary).catch(() => {});
+      }
+    });
+  }
+
+  /** Later than the newest one, even where this machine's clock was set back. */
+  function nextVersion(newest: string | undefined): string {
+    const stamp = Math.max(Date.now(), Number(newest?.slice(0, 13) ?? 0) + 1);
+    counter = (counter + 1) % 1_000_000;
+    const random = toHex(crypto.getRandomValues(new Uint8Array(4)));
+    return `${String(stamp).padStart(13, "0")}-${String(counter).padStart(6, "0")}-${random}`;
+  }
+
+  /** Newest first. */
+  async function versionsOf(key: string): Promise<string[]> {
+    const base = `${key.split("/").at(-1)}@`;
+    const names = await readdir(join(root, key, "..")).catch(emptyIfMissing<string>);
+    return names.filter((file) => file.startsWith(base) && VERSION.test(file.slice(base.length)))
+      .map((file) => file.slice(base.length)).sort().reverse();
+  }
+
+  async function refuseLinks(path: string): Promise<void> {
+    let at = root;
+    for (const segment of path.split("/")) {
+      at = join(at, segment);
+      const found = await lstat(at).catch(nullIfMissing);
+      if (!found) return;
+      if (found.isSymbolicLink()) {
+        throw storeError.refused("follow", path, name, `"${segment}" is a symbolic link`);
+      }
+    }
+  }
+
+  async function head(key: string, options: { version?: string } = {}) {
+    checkKey(key);
+    return await guarded("read", key, async (): Promise<StoredObject | null> => {
+      const version = options.version ?? (await versionsOf(key))[0];
+      if (version === undefined || !VERSION.test(version)) return null;
+      await refuseLinks(`${key}@${version}`);
+      const found = await lstat(join(root, `${key}@${version}`)).catch(nullIfMissing);
+      return found && { key, version, size: found.size, modifiedAt: found.mtime };
+    });
+  }
+
+  async function get(key: string, options: { version?: string } = {}) {
+    const found = await head(key, options);
+    if (!found) {
+      throw storeError.missing(options.version ? `${key}@${options.version}` : key, name);
+    }
+    return await guarded("read", key, async () => {
+      const path = join(root, `${key}@${found.version}`);
+      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      return new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          try {
+            const { bytesRead, buffer } = await file.read(
+              new Uint8Array(READ_BYTES),
+              0,
+              READ_BYTES,
+            );
+            if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead));
+            await file.close();
+            controller.close();
+          } catch (cause) {
+            await file.close().catch(() => {});
+            throw mapped("read", key, cause);
+          }
+        },
+        cancel: () => file.close(),
+      }, { highWaterMark: 0 });
+    });
+  }
+
+  async function* listVersions(prefix: string): AsyncGenerator<StoredVersion> {
+    const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+    if (folder) checkKey(folder.slice(0, -1));
+    const found = await guarded("list", prefix, () => walk(folder));
+    const entries = found.filter(({ key }) => key.startsWith(prefix)).sort((a, b) =>
+      a.key === b.key ? (a.version < b.version ? 1 : -1) : a.key < b.key ? -1 : 1
+    );
+    let last = "";
+    for (const { key, version } of entries) {
+      const stored = await head(key, { version });
+      if (!stored) continue; // deleted since
+      yield { ...stored, isLatest: key !== last, isDeleteMarker: false };
+      last = key;
+    }
+  }
+
+  async function walk(folder: string): Promise<{ key: string; version: string }[]> {
+    if (folder) await refuseLinks(folder.slice(0, -1));
+    const entries = await readdir(join(root, folder), { withFileTypes: true })
+      .catch(emptyIfMissing<never>);
+    const found: { key: string; version: string }[] = [];
+    for (const entry of entries) {
+      if (entry.name.startsWith(".")) continue;
+      if (entry.isSymbolicLink()) {
+        throw storeError.refused("list", folder + entry.name, name, "it is a symbolic link");
+      }
+      if (entry.isDirectory()) {
+        found.push(...await walk(`${folder}${entry.name}/`));
+        continue;
+      }
+      const [base = "", version = ""] = entry.name.split("@");
+      if (VERSION.test(version)) found.push({ key: folder + base, version });
+    }
+    return found;
+  }
+
+  async function guarded<T>(action: string, what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw mapped(action, what, cause);
+    }
+  }
+
+  function mapped(action: string, what: string, cause: unknown): unknown {
+    const code = codeOf(cause);
+    if (cause instanceof BulkheadError || code === undefined) return cause;
+    if (code === "ENOENT") return storeError.missing(what, name);
+    return ["EACCES", "EPERM", "EROFS", "ELOOP"].includes(code)
+      ? storeError.refused(action, what, name, code, cause)
+      : storeError.unavailable(action, what, name, code, cause);
+  }
+
+  return {
+    put: (key, body, options) => cancelledOnFailure(body, () => put(key, body, options)),
+    get,
+    head,
+    listVersions,
+    async *list(prefix) {
+      for await (const { isLatest, isDeleteMarker, ...stored } of listVersions(prefix)) {
+        if (isLatest && !isDeleteMarker) yield stored;
+      }
+    },
+    async deleteVersion(key, version) {
+      checkKey(key);
+      await guarded("delete", key, async () => {
+        if (!VERSION.test(version)) return;
+        await refuseLinks(`${key}@${version}`);
+        await unlink(join(root, `${key}@${version}`)).catch(nullIfMissing);
+      });
+    },
+    clock: () => Promise.resolve(new Date()),
+    describe: () => name,
+  };
+}
+
+async function write(
+  path: string,
+  body: ReadableStream<Uint8Array> | Uint8Array,
+): Promise<{ size: number; sha256: string }> {
+  const file = await open(path, "wx", 0o600);
+  const hash = new Sha256();
+  let size = 0;
+  const append = async (bytes: Uint8Array) => {
+    hash.update(bytes);
+    for (let at = 0; at < bytes.length;) {
+      const { bytesWritten } = await file.write(bytes, at, bytes.length - at);
+      at += bytesWritten;
+    }
+    size += bytes.length;
+  };
+  try {
+    if (body instanceof Uint8Array) await append(body);
+    else for await (const chunk of chunksOf(body)) await append(chunk);
+    await sync(file.fd);
+  } finally {
+    await file.close();
+  }
+  return { size, sha256: toHex(hash.digest()) };
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await sync(folder.fd);
+  } finally {
+    await folder.close();
+  }
+}
+
+function codeOf(cause: unknown): string | undefined {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string"
+    ? cause.code
+    : undefined;
+}
+
+function nullIfMissing(cause: unknown): null {
+  if (codeOf(cause) === "ENOENT" || codeOf(cause) === "ENOTDIR") return null;
+  throw cause;
+}
+
+function emptyIfMissing<T>(cause: unknown): T[] {
+  nullIfMissing(cause);
+  return [];
+}

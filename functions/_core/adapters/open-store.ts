@@ -1,0 +1,74 @@
+import * as z from "zod";
+import type { ObjectStore } from "../backup/object-store.ts";
+import { BulkheadError } from "../errors.ts";
+import { folderStore } from "./folder-store.ts";
+import { s3Store } from "./s3-store.ts";
+
+const STORE =
+  /^(?:s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9._~=+-]+)*\/?|file:\/\/\/.*)$/;
+
+/** The variables of a store, to be spread into the object that a command gives to `readEnv`. */
+export const storeVariables = {
+  BULKHEAD_STORE: z.string("set it to s3://bucket/prefix or file:///absolute/folder")
+    .regex(STORE, "must look like s3://bucket/prefix or file:///absolute/folder"),
+  BULKHEAD_S3_ENDPOINT: z.url({ protocol: /^https?$/, error: "must be an https:// address" })
+    .optional(),
+  BULKHEAD_S3_REGION: z.string().optional(),
+  BULKHEAD_S3_KEY_ID: z.string().optional(),
+  BULKHEAD_S3_SECRET: z.string().optional(),
+};
+
+const storeEnv = z.object(storeVariables);
+export type StoreEnv = z.infer<typeof storeEnv>;
+
+/**
+ * The object store that the environment names.
+ *
+ * @example
+ * const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
+ * const store = openStore(env);
+ */
+export function openStore(env: StoreEnv): ObjectStore {
+  const url = env.BULKHEAD_STORE;
+  if (url.startsWith("file://")) {
+    const path = decodeURIComponent(new URL(url).pathname).replace(/(?<=.)\/+$/, "");
+    return folderStore(path);
+  }
+  const { BULKHEAD_S3_ENDPOINT: endpoint, BULKHEAD_S3_REGION: region } = env;
+  const { BULKHEAD_S3_KEY_ID: keyId, BULKHEAD_S3_SECRET: secret } = env;
+  if (!region || !keyId || !secret) {
+    const missing = [
+      ["BULKHEAD_S3_REGION", region],
+      ["BULKHEAD_S3_KEY_ID", keyId],
+      ["BULKHEAD_S3_SECRET", secret],
+    ].filter(([, value]) => !value).map(([variable]) => variable);
+    throw new BulkheadError(
+      "BH_ENV",
+      `Cannot open the store "${url}": ${missing.join(", ")} ${
+        missing.length > 1 ? "are" : "is"
+      } not set`,
+      { kind: "usage", hint: "Set them from the bucket's application key" },
+    );
+  }
+  if (endpoint) checkEndpoint(endpoint);
+  const [bucket = "", ...prefix] = url.slice("s3://".length).replace(/\/$/, "").split("/");
+  return s3Store({
+    bucket,
+    prefix: prefix.join("/"),
+    region,
+    keyId,
+    secret,
+    ...(endpoint ? { endpoint } : {}),
+  });
+}
+
+/** Objects are encrypted, names and sizes are not: plain HTTP stays on this machine. */
+function checkEndpoint(endpoint: string): void {
+  const { protocol, hostname } = new URL(endpoint);
+  if (protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname)) return;
+  throw new BulkheadError(
+    "BH_ENV",
+    `Cannot open the store at "${protocol}//${hostname}": it is not encrypted`,
+    { kind: "usage", hint: "Set BULKHEAD_S3_ENDPOINT to an https:// address" },
+  );
+}

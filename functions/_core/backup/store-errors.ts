@@ -1,0 +1,57 @@
+import { BulkheadError } from "../errors.ts";
+import { OBJECT_KEY } from "./object-store.ts";
+
+/** The errors that every object store speaks, so that callers can tell them apart by code. */
+export const storeError = {
+  missing: (what: string, store: string) =>
+    new BulkheadError("BH_STORE_MISSING", `Cannot read "${what}" in ${store}: it does not exist`, {
+      kind: "red",
+      hint: "List the store; check BULKHEAD_STORE and the version",
+    }),
+  exists: (what: string, store: string) =>
+    new BulkheadError("BH_STORE_EXISTS", `Cannot write "${what}" in ${store}: it exists already`, {
+      kind: "red",
+      hint: "Another writer was first; read what it wrote",
+    }),
+  locked: (what: string, store: string, cause?: unknown) =>
+    new BulkheadError("BH_STORE_LOCKED", `Cannot delete "${what}" in ${store}: it is locked`, {
+      kind: "refused",
+      hint: "Run again when the lock has ended",
+      cause,
+    }),
+  refused: (action: string, what: string, store: string, state: string, cause?: unknown) =>
+    new BulkheadError("BH_STORE_REFUSED", `Cannot ${action} "${what}" in ${store}: ${state}`, {
+      kind: "refused",
+      hint: "Check the credentials and what they may do on this prefix",
+      cause,
+    }),
+  unavailable: (action: string, what: string, store: string, state: string, cause?: unknown) =>
+    new BulkheadError("BH_STORE_UNAVAILABLE", `Cannot ${action} "${what}" in ${store}: ${state}`, {
+      kind: "unavailable",
+      hint: "Check that the store is reachable and has room, then run again",
+      cause,
+    }),
+} as const;
+
+/** Refuses keys that could leave the store's folder or that S3 and folders would treat differently. */
+export function checkKey(key: string): string {
+  if (OBJECT_KEY.test(key)) return key;
+  throw new BulkheadError("BH_STORE_KEY", `Cannot use "${key}" as a key: it is malformed`, {
+    kind: "usage",
+    hint: "Letters, digits and . _ ~ % = + - in segments joined by /; no segment starts with a dot",
+  });
+}
+
+/** A stream that a failed write leaves unread is cancelled, so that whoever feeds it learns of it. */
+export async function cancelledOnFailure<T>(
+  body: ReadableStream<Uint8Array> | Uint8Array,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (body instanceof Uint8Array) return await work();
+  try {
+    return await work();
+  } catch (error) {
+    if (!body.locked) await body.cancel(error).catch(() => {});
+    throw error;
+  }
+}
