@@ -26,7 +26,7 @@ code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu 
 .hero .meta { color: var(--soft); font-size: .9rem; margin-top: .9rem; }
 .green { color: var(--pass); } .red { color: var(--fail); } .unknown { color: var(--unknown); }
 .hero.green { background: var(--pass-bg); } .hero.red { background: var(--fail-bg); } .hero.unknown { background: var(--unknown-bg); }
-.tiles { list-style: none; margin: 1rem 0 0; padding: 0; display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.2rem, 1fr)); }
+.tiles { list-style: none; margin: 1rem 0 0; padding: 0; display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(7.2rem, 1fr)); }
 .tiles li { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: .8rem .95rem; }
 .tiles .name { display: block; font-size: .85rem; color: var(--soft); text-transform: capitalize; }
 .tiles .score { display: block; font-size: 1.3rem; font-weight: 650; font-variant-numeric: tabular-nums; }
@@ -41,10 +41,11 @@ h2 small { font-weight: 500; font-size: .85rem; color: var(--soft); text-transfo
 .finding .what { color: var(--soft); font-size: .85rem; }
 .chip { display: inline-block; border-radius: 99px; padding: .05rem .6rem; font-size: .75rem; font-weight: 650; margin-right: .35rem; }
 .chip.fail { color: var(--fail); background: var(--fail-bg); } .chip.unknown { color: var(--unknown); background: var(--unknown-bg); }
+.finding h4 + p { margin-top: 0; }
 .finding h4 { margin: .8rem 0 .25rem; font-size: .8rem; color: var(--soft); font-weight: 600; }
 pre { margin: 0; padding: .7rem .85rem; border-radius: 8px; background: var(--code); white-space: pre-wrap; overflow-wrap: anywhere; }
 .passed { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-.passed li { display: flex; gap: .7rem; padding: .5rem 1rem; border-top: 1px solid var(--line); }
+.passed li { display: flex; gap: .7rem; padding: .38rem 1rem; border-top: 1px solid var(--line); }
 .passed li:first-child { border-top: 0; }
 .passed .mark { color: var(--pass); font-weight: 700; flex: none; }
 .passed .note { margin-left: auto; color: var(--soft); font-size: .85rem; text-align: right; }

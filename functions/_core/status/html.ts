@@ -66,9 +66,10 @@ ${body}
 }
 
 const EMBLEM =
-  `<svg width="26" height="26" viewBox="0 0 26 26" aria-hidden="true" focusable="false">` +
-  `<path d="M2 8h22l-3 13a2 2 0 0 1-2 1.6H7A2 2 0 0 1 5 21z" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round"/>` +
-  `<path d="M10 8v14M16 8v14M6 4h14" stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>`;
+  `<svg width="26" height="22" viewBox="0 0 26 22" aria-hidden="true" focusable="false">` +
+  `<rect x="1.5" y="1.5" width="23" height="19" rx="4" fill="none" stroke="currentColor" stroke-width="2"/>` +
+  `<path d="M9.2 2v18M16.8 2v18" stroke="currentColor" stroke-width="2"/>` +
+  `<rect x="11.4" y="12" width="3.2" height="6" rx="1" fill="currentColor"/></svg>`;
 
 function sentence({ verdict, counts }: PublicStatus): string {
   if (verdict === "green") return `All ${counts.pass} checks pass.`;
@@ -117,10 +118,16 @@ function finding(check: Check): string {
         check.sample_ids.map((id) => `<code>${escape(id)}</code>`).join(", ")
       }</p>`
       : "",
-    check.remediation ? `<h4>How to resolve</h4><pre>${escape(check.remediation)}</pre>` : "",
+    check.remediation ? `<h4>How to resolve</h4>${remedy(check.remediation)}` : "",
     check.reproduce_sql ? `<h4>See it again</h4><pre>${escape(check.reproduce_sql)}</pre>` : "",
     `</article>`,
   ].filter(Boolean).join("\n");
+}
+
+/** Statements as code, sentences as text. */
+function remedy(text: string): string {
+  if (/;\s*$/.test(text)) return `<pre>${escape(text)}</pre>`;
+  return text.split("\n").map((line) => `<p>${escape(line)}</p>`).join("");
 }
 
 function passedItem(check: Check): string {

@@ -53,9 +53,15 @@ function item(check: Check): string[] {
   ];
   if (check.detail) lines.push(`  ${text(check.detail)}`);
   if (check.sample_ids?.length) lines.push(`  Samples: ${check.sample_ids.map(code).join(", ")}`);
-  if (check.remediation) lines.push("", "  How to resolve:", ...fence(check.remediation), "");
+  if (check.remediation) lines.push("", ...remedy(check.remediation), "");
   if (check.reproduce_sql) lines.push("", "  See it again:", ...fence(check.reproduce_sql), "");
   return lines;
+}
+
+/** Statements as code, sentences as text. */
+function remedy(body: string): string[] {
+  if (/;\s*$/.test(body)) return ["  How to resolve:", "", ...fence(body)];
+  return body.split("\n").map((line, index) => `  ${index === 0 ? "How to resolve: " : ""}${text(line)}  `);
 }
 
 function fence(body: string): string[] {

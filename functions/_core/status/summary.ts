@@ -69,10 +69,9 @@ export function countsOf(checks: readonly Check[]): StatusReport["counts"] {
   return counts;
 }
 
+/** Among checks that are equally bad the database's own order stays: setup first, code last. */
 function worstFirst(a: Check, b: Check): number {
-  return STATUS_ORDER[a.status] - STATUS_ORDER[b.status] ||
-    SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity] ||
-    compare(a.name, b.name) || compare(a.subject, b.subject);
+  const byStatus = STATUS_ORDER[a.status] - STATUS_ORDER[b.status];
+  if (byStatus !== 0 || a.status === "pass") return byStatus;
+  return SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity];
 }
-
-const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;

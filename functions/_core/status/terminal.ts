@@ -58,10 +58,9 @@ function checkLines(check: Check, width: number, paint: Paint): string[] {
   return lines;
 }
 
-/** Statements are for copying: they are kept as they are, line by line, whatever the width. */
+/** Statements are for copying: they are kept as they are, whatever the width; sentences are wrapped. */
 function fix(remediation: string, width: number): string[] {
-  const isCode = /;\s*$/.test(remediation) || remediation.includes("\n");
-  const body = isCode ? remediation.split("\n") : wrap(remediation, width - 9);
+  const body = remediation.split("\n").flatMap((line) => /;\s*$/.test(line) ? [line] : wrap(line, width - 9));
   return body.map((line, index) => `${index === 0 ? "fix: " : "     "}${line}`);
 }
 
