@@ -33,6 +33,8 @@ create policy cron_job_policy on cron.job using (username = current_user);
 create policy cron_job_run_details_policy on cron.job_run_details using (username = current_user);
 grant select on cron.job, cron.job_run_details to public;
 grant delete on cron.job_run_details to public;
+-- the clock of the stand-in connects as postgres, the real one needs no grant
+grant usage on sequence cron.runid_seq to postgres;
 
 -- Definer, as the C functions write with the extension owner's rights; the caller is the role that was logged in or set.
 create function cron.stand_in_caller()
