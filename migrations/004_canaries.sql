@@ -713,7 +713,7 @@ declare
     v_learning interval := coalesce((threshold ->> 'learning')::interval, interval '7 days');
     v_horizon bigint := bulkhead.roll_up_deletes();
     v_group record;
-    v_hour record;
+    v_hour timestamptz;
     v_table bulkhead.protected_tables;
     v_net record;
     v_hour_net record;
@@ -739,21 +739,36 @@ begin
 
     for v_group in
         with recent as (
-            select h.table_name, h.tenant_id, h.hour, h.deleted
+            select h.table_name, h.tenant_id, h.hour, h.deleted, h.is_excluded
             from bulkhead.delete_hours as h
             where h.hour > v_since - interval '1 hour'
             union all
             -- Transactions above the horizon: one left open elsewhere must not hide a delete.
-            select d.table_name, d.tenant_id, d.hour, d.deleted
+            select d.table_name, d.tenant_id, d.hour, d.deleted, false
             from bulkhead.deletes_between(v_horizon, 9223372036854775807) as d
             where d.hour > v_since - interval '1 hour'
+        ),
+        hourly as (
+            select
+                r.table_name,
+                r.tenant_id,
+                r.hour,
+                sum(r.deleted) as deleted,
+                bool_or(r.is_excluded) as is_excluded
+            from recent as r
+            group by r.table_name, r.tenant_id, r.hour
         )
         select
             r.table_name,
             r.tenant_id,
-            sum(r.deleted) as deleted,
-            max(r.deleted) as busiest
-        from recent as r
+            -- An hour that is not over yet can't be compared with whole ones.
+            array_agg(r.hour order by r.deleted desc) filter (
+                where r.deleted >= 20
+                    and r.hour >= v_since
+                    and r.hour + interval '1 hour' <= v_at
+                    and not r.is_excluded
+            ) as hours
+        from hourly as r
         group by r.table_name, r.tenant_id
         -- A closed hour of 20 is the least that the learned rule looks at.
         having sum(r.deleted) >= least(v_min_rows, 20)
@@ -785,30 +800,19 @@ begin
             end if;
 
             if v_table.protected_at <= v_at - v_learning then
-                for v_hour in
-                    select h.hour, h.deleted
-                    from bulkhead.delete_hours as h
-                    where h.table_name = v_group.table_name
-                        and h.tenant_id = v_group.tenant_id
-                        and h.hour >= v_since
-                        -- An hour that is not over yet can't be compared with whole ones.
-                        and h.hour + interval '1 hour' <= v_at
-                        and h.deleted >= 20
-                        and not h.is_excluded
-                    order by h.deleted desc
-                loop
+                foreach v_hour in array coalesce(v_group.hours, '{}') loop
                     select n.* into v_hour_net
-                    from bulkhead.net_deletes(v_group.table_name, v_hour.hour, v_hour.hour + interval '1 hour', v_group.tenant_id) as n;
+                    from bulkhead.net_deletes(v_group.table_name, v_hour, v_hour + interval '1 hour', v_group.tenant_id) as n;
                     continue when v_hour_net.deleted < 20;
                     select s.* into v_score
-                    from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour.hour, v_hour_net.deleted, v_table.protected_at) as s;
+                    from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour, v_hour_net.deleted, v_table.protected_at) as s;
                     if v_score.score >= coalesce((threshold ->> 'score')::numeric, 6)
                         and v_hour_net.deleted >= 1.5 * v_score.median
                         and v_hour_net.deleted > 1.5 * v_score.weekday_max + 10 then
                         v_limit := greatest(20, ceil(1.5 * v_score.weekday_max + 10));
                         v_net := case when v_reasons = '{}' then v_hour_net else v_net end;
                         v_reasons := v_reasons || format('%s in the hour of %s UTC, usually %s', v_hour_net.deleted,
-                            to_char(v_hour.hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_score.median);
+                            to_char(v_hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_score.median);
                         exit;
                     end if;
                 end loop;
@@ -1326,12 +1330,12 @@ insert into bulkhead.canaries (name, title, severity, cadence, threshold, runboo
 values
     (
         'orphaned_rows', 'Rows whose parent is gone', 'critical', 'five_minutes', '{"max": 0}', 'docs/runbooks/orphaned_rows.md',
-        E'Run the query below and look at which key is broken.\nFind who wrote the rows: select * from bulkhead.audit_events where record_id = ''<id>''.\nPut the parent back from the backup or remove the rows, then put the foreign key back: select bulkhead.protect(''<table>'').',
+        E'Run the query below: it says which key of which row is broken.\nFind who did it: select * from bulkhead.audit_events where record_id = ''<id>''.\nPut the parent back from the backup or remove the rows, then add the key again: its definition is in bulkhead.protected_tables.declared.',
         'bulkhead.canary_orphaned_rows(jsonb)'
     ),
     (
         'tenant_misalignment', 'Rows that belong to two tenants', 'critical', 'five_minutes', '{"max": 0}', 'docs/runbooks/tenant_misalignment.md',
-        E'Treat it as a leak until proved otherwise: one tenant may see another''s data.\nFind who wrote the rows: select * from bulkhead.audit_events where record_id = ''<id>''.\nMove each row to its right parent, then put the key back: select bulkhead.protect(''<table>'').',
+        E'Treat it as a leak until proved otherwise: one tenant may see another''s data.\nFind who wrote the rows: select * from bulkhead.audit_events where record_id = ''<id>''.\nMove each row to its right parent, then add the key again: its definition is in bulkhead.protected_tables.declared.',
         'bulkhead.canary_tenant_misalignment(jsonb)'
     ),
     (
