@@ -13,6 +13,7 @@ create view bulkhead.rules
 with (security_invoker = true)
 as
 select
+    row_number() over () as position,
     rule.name,
     rule.category,
     rule.severity,
@@ -1396,46 +1397,50 @@ as $$
                 join pg_catalog.pg_class as class on class.oid = settings.tenants_table
             ) as is_configured
     )
-    select row_.*
-    from unnest(judge.offences) as offence
-    join bulkhead.rules as rule on rule.name = offence.rule
-    cross join lateral bulkhead.check_row(
-        rule.name, offence.subject, rule.title, rule.severity, rule.category, offence.status, offence.observed,
-        offence.threshold, offence.detail, offence.remediation, '{}', offence.reproduce_sql
-    ) as row_
-    union all
-    -- A rule without offenders passes, unless there was nothing that it could have looked at.
-    select row_.*
-    from bulkhead.rules as rule
-    cross join counted
-    cross join lateral (
-        select case
-            when not counted.is_configured and rule.scope in ('tables', 'exempt', 'exposed') then 'the tenants table is not configured'
-            when counted.tables = 0 and rule.scope = 'tables' then 'no table is protected'
-            when rule.scope = 'jobs' and exists (select from unnest(judge.offences) as o where o.rule = 'timetable_missing') then 'there is no timetable'
-        end as missing
-    ) as precondition
-    cross join lateral bulkhead.check_row(
-        rule.name,
-        'database',
-        rule.title,
-        rule.severity,
-        rule.category,
-        case when precondition.missing is null then 'pass' else 'unknown' end,
-        case when precondition.missing is null then 0 end,
-        0,
-        case
-            when precondition.missing is not null then format('Could not be evaluated: %s', precondition.missing)
-            when rule.scope = 'tables' then format('%s tables', counted.tables)
-            when rule.scope = 'exempt' then format('%s exempt', counted.exempt)
-        end
-    ) as row_
-    where rule.category = judge.category
-        and not exists (
-            select
-            from unnest(judge.offences) as offence
-            where offence.rule = rule.name
-        )
+    select (judged.row_).*
+    from (
+        select row_, rule.position
+        from unnest(judge.offences) as offence
+        join bulkhead.rules as rule on rule.name = offence.rule
+        cross join lateral bulkhead.check_row(
+            rule.name, offence.subject, rule.title, rule.severity, rule.category, offence.status, offence.observed,
+            offence.threshold, offence.detail, offence.remediation, '{}', offence.reproduce_sql
+        ) as row_
+        union all
+        -- A rule without offenders passes, unless there was nothing that it could have looked at.
+        select row_, rule.position
+        from bulkhead.rules as rule
+        cross join counted
+        cross join lateral (
+            select case
+                when not counted.is_configured and rule.scope in ('tables', 'exempt', 'exposed') then 'the tenants table is not configured'
+                when counted.tables = 0 and rule.scope = 'tables' then 'no table is protected'
+                when rule.scope = 'jobs' and exists (select from unnest(judge.offences) as o where o.rule = 'timetable_missing') then 'there is no timetable'
+            end as missing
+        ) as precondition
+        cross join lateral bulkhead.check_row(
+            rule.name,
+            'database',
+            rule.title,
+            rule.severity,
+            rule.category,
+            case when precondition.missing is null then 'pass' else 'unknown' end,
+            case when precondition.missing is null then 0 end,
+            0,
+            case
+                when precondition.missing is not null then format('Could not be evaluated: %s', precondition.missing)
+                when rule.scope = 'tables' then format('%s tables', counted.tables)
+                when rule.scope = 'exempt' then format('%s exempt', counted.exempt)
+            end
+        ) as row_
+        where rule.category = judge.category
+            and not exists (
+                select
+                from unnest(judge.offences) as offence
+                where offence.rule = rule.name
+            )
+    ) as judged
+    order by judged.position, (judged.row_).subject
 $$;
 comment on function bulkhead.judge(text, bulkhead.offence[]) is
     'One check for each offender, one passing check for each rule without; unknown where a precondition is missing';
@@ -1605,7 +1610,7 @@ as $$
             'fail', count(*) filter (where found.status = 'fail'),
             'unknown', count(*) filter (where found.status not in ('pass', 'fail'))
         ),
-        'checks', coalesce(jsonb_agg(to_jsonb(found)), '[]')
+        'checks', coalesce(jsonb_agg(to_jsonb(found) || jsonb_build_object('subject', coalesce(found.subject, 'database'))), '[]')
     )
     from bulkhead.checks(status.category) as found
 $$;

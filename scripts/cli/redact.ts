@@ -12,7 +12,7 @@ const SECRET_NAME =
  */
 export function redact(text: string, env: Readonly<Record<string, string | undefined>>): string {
   let safe = text
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s@]+@/gi, "$1:***@")
+    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):(?!password@)[^\s@]+@/gi, "$1:***@")
     .replace(/(password=)[^\s&]+/gi, "$1***")
     .replace(/(hooks\.slack\.com\/services)\/[^\s"']+/gi, "$1/***");
   for (const [name, value] of Object.entries(env)) {

@@ -61,7 +61,9 @@ function item(check: Check): string[] {
 /** Statements as code, sentences as text. */
 function remedy(body: string): string[] {
   if (/;\s*$/.test(body)) return ["  How to resolve:", "", ...fence(body)];
-  return body.split("\n").map((line, index) => `  ${index === 0 ? "How to resolve: " : ""}${text(line)}  `);
+  return body.split("\n").map((line, index) =>
+    `  ${index === 0 ? "How to resolve: " : ""}${text(line)}  `
+  );
 }
 
 function fence(body: string): string[] {

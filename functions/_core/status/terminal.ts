@@ -60,7 +60,9 @@ function checkLines(check: Check, width: number, paint: Paint): string[] {
 
 /** Statements are for copying: they are kept as they are, whatever the width; sentences are wrapped. */
 function fix(remediation: string, width: number): string[] {
-  const body = remediation.split("\n").flatMap((line) => /;\s*$/.test(line) ? [line] : wrap(line, width - 9));
+  const body = remediation.split("\n").flatMap((line) =>
+    /;\s*$/.test(line) ? [line] : wrap(line, width - 9)
+  );
   return body.map((line, index) => `${index === 0 ? "fix: " : "     "}${line}`);
 }
 
