@@ -7,6 +7,7 @@ import {
   type ListObjectVersionsCommandOutput,
   S3Client,
 } from "@aws-sdk/client-s3";
+import process from "node:process";
 import { chunksOf } from "../backup/chunks.ts";
 import type { ObjectStore, PutOptions, StoredVersion } from "../backup/object-store.ts";
 import { withRetry } from "../backup/retry.ts";
@@ -38,6 +39,10 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
   const { bucket } = options;
   const root = options.prefix ? `${options.prefix}/` : "";
   const name = `s3://${bucket}${options.prefix ? `/${options.prefix}` : ""}`;
+  // The SDK announces on stderr that it will want Node 22 some day. Deno has nothing to silence.
+  if (!("Deno" in globalThis)) {
+    process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
+  }
   const client = new S3Client({
     region: options.region,
     credentials: { accessKeyId: options.keyId, secretAccessKey: options.secret },

@@ -38,6 +38,8 @@ export const manifestBody = z.strictObject({
   tool: z.string().min(1),
   /** Who ran it: `runner`, `edge`. */
   source: z.string().min(1),
+  /** `shared`: all objects show one moment; `per-object`: each its own (the edge has no session to share). */
+  snapshot: z.enum(["shared", "per-object"]).optional(),
   /** Tells two projects in one bucket apart; shown, never a secret. */
   project: z.string(),
   startedAt: instant,

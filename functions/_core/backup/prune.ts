@@ -1,0 +1,192 @@
+import { BulkheadError } from "../errors.ts";
+import type { Kek } from "./kek.ts";
+import { type BackupListing, listBackups, type StoredManifest } from "./manifest.ts";
+import { PREFIX } from "./names.ts";
+import type { ObjectStore, StoredObject, StoredVersion } from "./object-store.ts";
+import type { RetentionBackup, RetentionPlan } from "./retention-types.ts";
+import { planRetention } from "./retention.ts";
+
+/** An object that no manifest references may belong to a backup that is still being written. */
+const ORPHAN_GRACE = 48 * 3_600_000;
+/** `holds/<backup id>` keeps a backup whatever the policy says. */
+const HOLDS = "holds/";
+
+export interface PruneOptions {
+  readonly store: ObjectStore;
+  readonly kek: Kek;
+  readonly daily: number;
+  readonly weekly: number;
+  readonly monthly: number;
+  readonly now: Date;
+  readonly isForced?: boolean;
+}
+
+export interface PrunePlan {
+  readonly retention: RetentionPlan;
+  /** What would go, manifest before objects, oldest backup first. */
+  readonly backups: readonly {
+    readonly id: string;
+    readonly manifests: readonly StoredObject[];
+    /** Only what no manifest that stays references. */
+    readonly objects: readonly StoredObject[];
+  }[];
+  /** Left by backups that never finished, older than two days. */
+  readonly orphans: readonly StoredObject[];
+  readonly invalid: BackupListing["invalid"];
+  /** What the plan was made from; applying looks again. */
+  readonly seen: readonly string[];
+}
+
+/** What was deleted, and what the store would not let go. */
+export interface PruneResult {
+  readonly removedBackups: readonly string[];
+  readonly deletedVersions: number;
+  readonly freedBytes: number;
+  readonly locked: readonly string[];
+}
+
+const pin = (object: { key: string; version: string }) => `${object.key}@${object.version}`;
+
+/**
+ * Look at the whole store and say what retention would remove. Deletes nothing.
+ *
+ * @example
+ * const plan = await planPrune({ store, kek, daily: 30, weekly: 12, monthly: 12, now: new Date() });
+ * @throws BulkheadError `BH_PRUNE_BLIND` where a manifest cannot be read: what it references is not known.
+ */
+export async function planPrune(options: PruneOptions): Promise<PrunePlan> {
+  const { store, now } = options;
+  const listing = await listBackups(options);
+  const known = groupById(listing.valid);
+  refuseBlind(listing, known, store);
+  const stored = new Map<string, StoredVersion>();
+  for await (const version of store.listVersions(PREFIX.objects)) {
+    if (!version.isDeleteMarker) stored.set(pin(version), version);
+  }
+  const held = new Set<string>();
+  for await (const { key } of store.listVersions(HOLDS)) held.add(key.slice(HOLDS.length));
+  const seen = await manifestPins(store);
+  const listed = [...listing.valid, ...listing.invalid].map((entry) => pin(entry.stored)).sort();
+
+  const backups = [...known].map(([id, versions]): RetentionBackup => ({
+    id,
+    at: new Date(versions[0]!.manifest.startedAt),
+    state: versions.some((version) => isWhole(version, stored)) ? "verified" : "unverified",
+    isHeld: held.has(id),
+  }));
+  const retention = planRetention(backups, {
+    ...options,
+    isListingComplete: seen.join() === listed.join(),
+    storeClock: await store.clock?.() ?? null,
+  });
+
+  const removed = new Set(retention.remove);
+  const kept = new Set<string>(), all = new Set<string>();
+  for (const { manifest } of listing.valid) {
+    for (const object of manifest.objects) {
+      all.add(pin(object));
+      if (!removed.has(manifest.id)) kept.add(pin(object));
+    }
+  }
+  const taken = new Set<string>();
+  const isBlocked = retention.stops.some(({ code }) => code !== "share");
+  return {
+    retention,
+    backups: retention.remove.map((id) => {
+      const versions = known.get(id) ?? [];
+      const objects = versions.flatMap(({ manifest }) => manifest.objects.map(pin))
+        .filter((at) => !kept.has(at) && !taken.has(at) && taken.add(at))
+        .flatMap((at) => stored.get(at) ?? []);
+      return { id, manifests: versions.map((version) => version.stored), objects };
+    }),
+    orphans: isBlocked
+      ? []
+      : [...stored.values()].filter((object) =>
+        !all.has(pin(object)) && now.getTime() - object.modifiedAt.getTime() > ORPHAN_GRACE
+      ),
+    invalid: listing.invalid,
+    seen,
+  };
+}
+
+/**
+ * Delete what the plan says, version by version. A manifest goes before its objects, so that a crash
+ * leaves orphans (which the next run collects) and never a manifest that points at nothing. A backup
+ * whose manifest is locked stays whole.
+ *
+ * @throws BulkheadError `BH_PRUNE_STOPPED` (kind `red`) where the plan has a stop, or the store changed.
+ */
+export async function applyPrune(store: ObjectStore, plan: PrunePlan): Promise<PruneResult> {
+  const [stop] = plan.retention.stops;
+  if (stop) throw stopped(store, stop.message, stop.hint);
+  if ((await manifestPins(store)).join() !== plan.seen.join()) {
+    throw stopped(store, "a backup was written meanwhile", "Run it again");
+  }
+  const removedBackups: string[] = [], locked: string[] = [];
+  let deletedVersions = 0, freedBytes = 0;
+  const remove = async (object: StoredObject): Promise<boolean> => {
+    try {
+      await store.deleteVersion(object.key, object.version);
+    } catch (error) {
+      if (!(error instanceof BulkheadError) || error.code !== "BH_STORE_LOCKED") throw error;
+      locked.push(pin(object));
+      return false;
+    }
+    deletedVersions++;
+    freedBytes += object.size;
+    return true;
+  };
+  for (const backup of plan.backups) {
+    let isGone = true;
+    for (const manifest of backup.manifests) isGone = await remove(manifest) && isGone;
+    if (!isGone) continue;
+    for (const object of backup.objects) await remove(object);
+    removedBackups.push(backup.id);
+  }
+  for (const orphan of plan.orphans) await remove(orphan);
+  return { removedBackups, deletedVersions, freedBytes, locked };
+}
+
+function groupById(valid: readonly StoredManifest[]): Map<string, StoredManifest[]> {
+  const groups = new Map<string, StoredManifest[]>();
+  for (const entry of valid) {
+    groups.set(entry.manifest.id, [...groups.get(entry.manifest.id) ?? [], entry]);
+  }
+  return groups;
+}
+
+/** An unreadable version next to a valid one hides nothing; an unreadable backup might reference anything. */
+function refuseBlind(
+  listing: BackupListing,
+  known: ReadonlyMap<string, unknown>,
+  store: ObjectStore,
+): void {
+  const blind = listing.invalid.find(({ stored }) =>
+    !known.has(stored.key.slice(PREFIX.manifests.length).replace(/\.json$/, ""))
+  );
+  if (!blind) return;
+  throw new BulkheadError(
+    "BH_PRUNE_BLIND",
+    `Cannot prune ${store.describe()}: ${blind.error.message}`,
+    { kind: "integrity", hint: blind.error.hint, cause: blind.error },
+  );
+}
+
+function isWhole(entry: StoredManifest, stored: ReadonlyMap<string, StoredVersion>): boolean {
+  return entry.manifest.objects.every((object) => stored.get(pin(object))?.size === object.size);
+}
+
+async function manifestPins(store: ObjectStore): Promise<string[]> {
+  const pins: string[] = [];
+  for await (const version of store.listVersions(PREFIX.manifests)) {
+    if (!version.isDeleteMarker) pins.push(pin(version));
+  }
+  return pins.sort();
+}
+
+function stopped(store: ObjectStore, state: string, hint: string): BulkheadError {
+  return new BulkheadError("BH_PRUNE_STOPPED", `Cannot prune ${store.describe()}: ${state}`, {
+    kind: "red",
+    hint,
+  });
+}

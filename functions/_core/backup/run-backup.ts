@@ -1,0 +1,241 @@
+import { BulkheadError } from "../errors.ts";
+import { exportObject } from "./export-object.ts";
+import type { ExportSession, ExportSource, RunLedger, SourceState } from "./export-source.ts";
+import type { Kek } from "./kek.ts";
+import type { Keyring } from "./keyring.ts";
+import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
+import type { Manifest, ManifestObject } from "./manifest-schema.ts";
+import { newBackupId } from "./names.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { unchangedObjects } from "./reuse.ts";
+import { GLOBAL_TENANT } from "./types.ts";
+
+/** What happens while a backup runs; one line each with --json. */
+export type BackupProgress =
+  | { readonly event: "started"; readonly backup: string; readonly tenants: number }
+  | { readonly event: "warning"; readonly message: string }
+  | { readonly event: "bytes"; readonly bytes: number }
+  | {
+    readonly event: "object";
+    readonly tenant: string;
+    readonly rows: number;
+    readonly size: number;
+    readonly isReferenced: boolean;
+  };
+
+/** Everything a backup works with. */
+export type RunBackupOptions = {
+  readonly source: ExportSource;
+  readonly ledger: RunLedger;
+  readonly store: ObjectStore;
+  readonly kek: Kek;
+  readonly keyring: Keyring;
+  /** The kit's version, for the manifest. */
+  readonly tool: string;
+  /** Tenants at a time; default 2. */
+  readonly concurrency?: number;
+  /** Copy everything, referencing nothing. */
+  readonly full?: boolean;
+  readonly now?: () => Date;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: BackupProgress) => void;
+};
+
+/** What came out. */
+export type BackupResult = {
+  readonly manifest: Manifest;
+  readonly stored: StoredManifest;
+  /** Tenants whose earlier object stands for them. */
+  readonly referenced: number;
+};
+
+/**
+ * Back up every tenant in one snapshot: one object each, several at a time, `@global` after them, the
+ * manifest last. Until the manifest is written there is no backup; what fails is recorded and reported.
+ *
+ * @example
+ * const { manifest } = await runBackup({ source, ledger, store, kek, keyring, tool: "0.1.0" });
+ */
+export async function runBackup(options: RunBackupOptions): Promise<BackupResult> {
+  const now = options.now ?? (() => new Date());
+  const startedAt = now();
+  const { ledger, store, kek } = options;
+  const id = await ledger.claim(newBackupId(startedAt));
+  try {
+    const state = await options.source.state();
+    if (state.tenants.length === 0) throw noTenants(state);
+    options.onProgress?.({ event: "started", backup: id, tenants: state.tenants.length });
+    const listing = await listBackups({ store, kek });
+    for (const { error } of listing.invalid) {
+      options.onProgress?.({ event: "warning", message: error.message });
+    }
+    const previous = listing.valid[0];
+    const reused = options.full || !previous
+      ? new Map<string, ManifestObject>()
+      : await unchangedObjects({
+        previous: previous.manifest,
+        state,
+        ledger,
+        store,
+        keyring: options.keyring,
+      });
+    await options.keyring.ensureTenantKeys([GLOBAL_TENANT, ...state.tenants]);
+    const objects = await exportAll({ ...options, id, state, reused, createdAt: startedAt });
+    options.signal?.throwIfAborted();
+    await ledger.renew();
+    const stored = await writeManifest({
+      store,
+      kek,
+      manifest: manifestOf({ options, id, startedAt, finishedAt: now(), state, previous, objects }),
+    });
+    await ledger.complete(factsOf(state, stored));
+    return { manifest: stored.manifest, stored, referenced: reused.size };
+  } catch (error) {
+    // The run's own record must not hide what went wrong.
+    await ledger.fail(error instanceof Error ? error.message : String(error)).catch(() => {});
+    throw error;
+  }
+}
+
+type ExportAll = RunBackupOptions & {
+  readonly id: string;
+  readonly state: SourceState;
+  readonly reused: ReadonlyMap<string, ManifestObject>;
+  readonly createdAt: Date;
+};
+
+async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
+  const waiting = [...options.state.tenants];
+  const objects: ManifestObject[] = [];
+  const failed = new AbortController();
+  const worker = async () => {
+    let session: ExportSession | undefined;
+    try {
+      for (let tenant = waiting.shift(); tenant !== undefined; tenant = waiting.shift()) {
+        options.signal?.throwIfAborted();
+        if (failed.signal.aborted) return;
+        const kept = options.reused.get(tenant);
+        session ??= kept ? undefined : await options.source.openSession();
+        objects.push(kept ?? await exportOne(session, tenant, options));
+        report(objects[objects.length - 1], kept !== undefined, options);
+      }
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    } finally {
+      await session?.close();
+    }
+  };
+  const workers = Array.from(
+    { length: Math.max(1, Math.min(options.concurrency ?? 2, waiting.length)) },
+    worker,
+  );
+  for (const result of await Promise.allSettled(workers)) {
+    if (result.status === "rejected") throw failed.signal.reason;
+  }
+  const session = await options.source.openSession();
+  try {
+    objects.push(await exportOne(session, GLOBAL_TENANT, options));
+    report(objects[objects.length - 1], false, options);
+  } finally {
+    await session.close();
+  }
+  return objects;
+}
+
+async function exportOne(
+  session: ExportSession | undefined,
+  tenant: string,
+  options: ExportAll,
+): Promise<ManifestObject> {
+  if (!session) throw new TypeError("no session");
+  const entry = await exportObject({
+    session,
+    tenant,
+    store: options.store,
+    keyring: options.keyring,
+    tables: options.state.tables,
+    backup: options.id,
+    createdAt: options.createdAt,
+    onBytes: (bytes) => {
+      // Ends the upload in mid-stream: nothing of a half-written object becomes visible.
+      options.signal?.throwIfAborted();
+      options.onProgress?.({ event: "bytes", bytes });
+    },
+  });
+  await options.ledger.record(entry);
+  return entry;
+}
+
+function report(
+  entry: ManifestObject | undefined,
+  isReferenced: boolean,
+  options: RunBackupOptions,
+): void {
+  if (!entry) return;
+  const { tenant, rows, size } = entry;
+  options.onProgress?.({ event: "object", tenant, rows, size, isReferenced });
+}
+
+/** The manifest of a run; `objects` in any order. */
+export function manifestOf(of: {
+  readonly options: { readonly tool: string; readonly source: ExportSource };
+  readonly id: string;
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+  readonly state: SourceState;
+  readonly previous: StoredManifest | undefined;
+  readonly objects: readonly ManifestObject[];
+}): Manifest {
+  const objects = [...of.objects].sort((a, b) =>
+    a.tenant < b.tenant ? -1 : a.tenant > b.tenant ? 1 : 0
+  );
+  return {
+    format: 1,
+    id: of.id,
+    tool: of.options.tool,
+    source: of.options.source.snapshot === "shared" ? "runner" : "edge",
+    snapshot: of.options.source.snapshot,
+    project: of.state.project,
+    startedAt: of.startedAt.toISOString(),
+    finishedAt: of.finishedAt.toISOString(),
+    schemaFingerprint: of.state.fingerprint,
+    migrations: [...of.state.migrations],
+    auditHead: of.state.auditHead,
+    previous: of.previous ? { key: of.previous.stored.key, sha256: of.previous.sha256 } : null,
+    rows: objects.reduce((sum, object) => sum + object.rows, 0),
+    objects,
+  };
+}
+
+/** What the run's row in the database says about a written manifest. */
+export function factsOf(
+  state: SourceState,
+  stored: StoredManifest,
+  leftOut: readonly string[] = [],
+) {
+  const { manifest } = stored;
+  return {
+    snapshotXmin: state.snapshotXmin,
+    fingerprint: state.fingerprint,
+    tenants: manifest.objects.filter((object) => object.kind === "tenant").length,
+    rows: manifest.rows,
+    rawBytes: manifest.objects.reduce((sum, object) => sum + object.rawBytes, 0),
+    storedBytes: manifest.objects.reduce((sum, object) => sum + object.size, 0),
+    manifestKey: stored.stored.key,
+    manifestSha256: stored.sha256,
+    leftOut,
+  };
+}
+
+function noTenants(state: SourceState): BulkheadError {
+  return new BulkheadError(
+    "BH_NO_TENANTS",
+    `Cannot back up "${state.project}": there are no tenants`,
+    {
+      kind: "red",
+      hint:
+        "Check that the connection string names the right database: an empty backup would hide a mistake",
+    },
+  );
+}

@@ -1,0 +1,94 @@
+import process from "node:process";
+import { Command, InvalidArgumentError } from "commander";
+import * as z from "zod";
+import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
+import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
+import { applyPrune, planPrune, type PrunePlan } from "../../functions/_core/backup/prune.ts";
+import { readEnv } from "../../functions/_core/env.ts";
+import { EXIT } from "../../functions/_core/errors.ts";
+import { isMain, runCli } from "../cli/run.ts";
+
+type Options = {
+  daily: number;
+  weekly: number;
+  monthly: number;
+  apply?: boolean;
+  force?: boolean;
+  json?: boolean;
+};
+
+/** `bulkhead prune`: shows what retention would remove; `--apply` removes it. */
+export function command(): Command {
+  return new Command("prune")
+    .description(
+      "Show which backups the retention rule would remove, and remove them with --apply.\n" +
+        "Reads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK; use the pruner's key, which may delete.",
+    )
+    .option("--daily <count>", "days to keep a backup of", wholeNumber, 30)
+    .option("--weekly <count>", "ISO weeks before those", wholeNumber, 12)
+    .option("--monthly <count>", "months before those", wholeNumber, 12)
+    .option("--apply", "remove what the plan says")
+    .option("--force", "allow more than 25% of the backups to go at once")
+    .option("--json", "print one JSON document on stdout")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
+  const store = openStore(env);
+  const plan = await planPrune({
+    store,
+    kek: await kekFromBase64(env.BULKHEAD_KEK),
+    daily: options.daily,
+    weekly: options.weekly,
+    monthly: options.monthly,
+    now: new Date(),
+    isForced: options.force === true,
+  });
+  if (!options.json) printPlan(plan, options.apply === true);
+  const result = options.apply ? await applyPrune(store, plan) : null;
+  if (options.json) {
+    const { keep, remove, setAside, stops } = plan.retention;
+    const orphans = plan.orphans.map(({ key, version, size }) => ({ key, version, size }));
+    const invalid = plan.invalid.map(({ stored, error }) => ({
+      key: stored.key,
+      version: stored.version,
+      code: error.code,
+      message: error.message,
+    }));
+    const document = { keep, remove, setAside, stops, orphans, invalid, result };
+    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+  } else if (result) {
+    console.log(
+      `Removed ${result.removedBackups.length} backups: ` +
+        `${result.deletedVersions} objects, ${result.freedBytes} bytes`,
+    );
+    for (const at of result.locked) console.log(`Locked, tried again next time: ${at}`);
+  }
+  if (plan.retention.stops.some(({ code }) => code !== "share")) process.exitCode = EXIT.red;
+}
+
+function printPlan(plan: PrunePlan, isApplied: boolean): void {
+  const { keep, remove, setAside, stops } = plan.retention;
+  for (const { id, reason } of keep) console.log(`keep    ${id}  ${reason}`);
+  for (const { id, reason } of setAside) console.log(`spare   ${id}  ${reason}`);
+  for (const id of remove) console.log(`remove  ${id}`);
+  if (plan.orphans.length > 0) {
+    console.log(`remove  ${plan.orphans.length} objects of backups that never finished`);
+  }
+  for (const { stored, error } of plan.invalid) {
+    console.error(`Invalid: ${stored.key}@${stored.version}: ${error.message}`);
+  }
+  for (const { message, hint } of stops) console.error(`Stop: ${message}. ${hint}.`);
+  console.error(
+    `${keep.length} stay, ${setAside.length} are spared, ${remove.length} go` +
+      (isApplied ? "" : "; nothing was removed: add --apply"),
+  );
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("must be a whole number from 0");
+}
+
+if (isMain(import.meta.url)) await runCli(command());
