@@ -68,7 +68,7 @@ stable
 set search_path = ''
 as $$
     select bulkhead.check_row(
-        c.name, canary_row.subject, c.title, coalesce(canary_row.severity, c.severity), c.category, canary_row.status,
+        c.name, coalesce(canary_row.subject, 'database'), c.title, coalesce(canary_row.severity, c.severity), c.category, canary_row.status,
         canary_row.observed, canary_row.threshold, canary_row.detail, c.remediation,
         coalesce(canary_row.sample_ids, '{}'), canary_row.reproduce_sql)
     from bulkhead.canaries as c

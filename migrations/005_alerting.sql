@@ -612,7 +612,7 @@ begin
     end;
     return next bulkhead.check_row(
         name => 'alerting_configured',
-        subject => null,
+        subject => 'database',
         title => 'Alerts can leave the database',
         severity => 'critical',
         category => 'alerting',
@@ -642,7 +642,7 @@ begin
         and o.created_at < pg_catalog.now() - interval '15 minutes';
     return next bulkhead.check_row(
         name => 'alerts_undelivered',
-        subject => null,
+        subject => 'database',
         title => 'Alerts are waiting for delivery',
         severity => 'critical',
         category => 'alerting',
@@ -675,7 +675,7 @@ begin
     where o.state = 'dead';
     return next bulkhead.check_row(
         name => 'dead_letters',
-        subject => null,
+        subject => 'database',
         title => 'Alerts were refused for good',
         severity => 'critical',
         category => 'alerting',
