@@ -53,12 +53,24 @@ export const manifestBody = z.strictObject({
   objects: z.array(manifestObject).min(1),
 });
 
+/**
+ * The body as it lies in the store. Content hashes are wrapped by the KEK, all in one: in the clear they
+ * would let a thief of the store confirm a guess about a table of few rows.
+ */
+export const storedBody = manifestBody.extend({
+  objects: z.array(
+    manifestObject.extend({ tables: z.array(manifestTable.omit({ contentHash: true })) }),
+  ).min(1),
+  /** base64 of the wrapped JSON array of all tables' hashes, in order. */
+  contentHashes: z.base64(),
+});
+
 export const signedManifest = z.strictObject({
-  manifest: manifestBody,
+  manifest: storedBody,
   signature: z.strictObject({ algorithm: z.literal("HMAC-SHA256"), kekId: hex(8), value: hex(32) }),
 });
 
 export type ManifestTable = z.infer<typeof manifestTable>;
 export type ManifestObject = z.infer<typeof manifestObject>;
 export type Manifest = z.infer<typeof manifestBody>;
-export type SignedManifest = z.infer<typeof signedManifest>;
+export type StoredBody = z.infer<typeof storedBody>;

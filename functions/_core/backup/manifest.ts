@@ -1,5 +1,6 @@
 import { BulkheadError } from "../errors.ts";
 import { sha256, toHex } from "./bytes.ts";
+import { hideHashes, showHashes } from "./content-hashes.ts";
 import type { Kek } from "./kek.ts";
 import { type Manifest, manifestBody, signedManifest } from "./manifest-schema.ts";
 import { manifestKey, PREFIX } from "./names.ts";
@@ -33,7 +34,11 @@ export async function writeManifest(
   options: { store: ObjectStore; kek: Kek; manifest: Manifest; retainUntil?: Date },
 ): Promise<StoredManifest> {
   const manifest = manifestBody.parse(options.manifest);
-  const bytes = await signDocument("manifest", manifest, options.kek);
+  const bytes = await signDocument(
+    "manifest",
+    await hideHashes(manifest, options.kek),
+    options.kek,
+  );
   const stored = await options.store.put(manifestKey(manifest.id), bytes, {
     contentType: "application/json",
     ifAbsent: true,
@@ -71,12 +76,13 @@ async function readManifest(
 ): Promise<StoredManifest> {
   const { key, version } = of.stored;
   const bytes = await readSmall(await of.store.get(key, { version }), LIMIT);
-  const { manifest } = await readSigned(bytes, {
+  const { manifest: body } = await readSigned(bytes, {
     purpose: "manifest",
     name: key,
     schema: signedManifest,
     kek: of.kek,
   });
+  const manifest = await showHashes(body, of.kek);
   if (manifestKey(manifest.id) !== key) {
     throw new BulkheadError(
       "BH_MANIFEST_INVALID",
