@@ -1,0 +1,483 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { after, before, describe, test } from "node:test";
+import fc from "fast-check";
+import postgres from "postgres";
+import { deliverAlerts } from "../functions/_core/alert/deliver.ts";
+import { alertHandler } from "../functions/_core/alert/handler.ts";
+import {
+  type Claim,
+  createOutbox,
+  type Outbox,
+  type Settlement,
+} from "../functions/_core/alert/outbox.ts";
+import { alert } from "../functions/_core/alert/payload.ts";
+import { renderAlert, renderPlain, type SlackMessage } from "../functions/_core/alert/render.ts";
+import { type PostOutcome, postToSlack } from "../functions/_core/alert/slack.ts";
+import { code, fit, plain } from "../functions/_core/alert/text.ts";
+import { judge } from "../functions/_core/alert/watch.ts";
+import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
+import { startFunctions } from "./support/functions-host.ts";
+import { type Database, kitDatabase, type Server, startPostgres } from "./support/postgres.ts";
+import { startWebhook } from "./support/webhook.ts";
+
+const secret = "0f".repeat(32);
+const project = "abcd.supabase.co";
+
+const incident = {
+  kind: "opened",
+  severity: "critical",
+  sequence: 1,
+  payload: {
+    kind: "opened",
+    name: "abnormal_deletes",
+    title: "An abnormal number of rows deleted",
+    subject: "public.messages, tenant 5f0c",
+    severity: "critical",
+    category: "canaries",
+    status: "fail",
+    observed: 4000,
+    threshold: 1667,
+    detail:
+      "4000 row(s) of public.messages deleted and not put back: 34 % of its rows. 4000 row(s) by service_role for mallory in transaction 7744 at 2026-11-21 02:58 UTC",
+    tenants: "5f0c",
+    remediation:
+      "Ask the actor named above whether it was meant.\nIf not, stop them first.\nPut the rows back.",
+    sample_ids: ["a1", "a2", "a3", "a4", "a5"],
+    reproduce_sql:
+      "select * from bulkhead.net_deletes('public.messages', now() - interval '24 hours', 'infinity', '5f0c')",
+    runbook: "docs/runbooks/abnormal_deletes.md",
+    fingerprint: "0123456789abcdef0123456789abcdef",
+    incident_id: 17,
+    sequence: 1,
+    breaches: 1,
+    opened_at: "2026-11-21T03:00:00+00:00",
+    last_seen_at: "2026-11-21T03:00:00+00:00",
+    resolved_at: null,
+    database: "postgres",
+  },
+};
+const of = (overrides: Record<string, unknown>, payload: Record<string, unknown> = {}) =>
+  alert.parse({ ...incident, ...overrides, payload: { ...incident.payload, ...payload } });
+const notice = alert.parse({
+  kind: "notice",
+  severity: "info",
+  sequence: 1,
+  payload: {
+    title: "Restore drill passed",
+    detail: "The newest backup of 3 tenants restores and matches.",
+    facts: { Rows: 50000, Took: "41 s" },
+    actions: [],
+    runbook: "https://example.org/runbooks/drill",
+  },
+});
+
+const SNAPSHOTS = new URL("./support/alert-messages.json", import.meta.url);
+
+describe("messages", () => {
+  test("renderAlert() writes what a person needs at 3 a.m.", () => {
+    const unknown = {
+      status: "unknown",
+      observed: null,
+      sample_ids: [],
+      detail: "Cannot look at public.units: lock timeout",
+    };
+    const over = { resolved_at: "2026-11-21T04:25:00Z", sequence: 3, observed: 4000 };
+    const messages = {
+      opened: renderAlert(of({}), { project }),
+      worsened: renderAlert(of({ kind: "worsened", sequence: 2 }, { sequence: 2, breaches: 4 }), {
+        project,
+      }),
+      unknown: renderAlert(of({ severity: "warning" }, { severity: "warning", ...unknown }), {
+        project,
+      }),
+      resolved: renderAlert(of({ kind: "resolved", sequence: 3 }, over), { project }),
+      notice: renderAlert(notice, { project }),
+      plain: renderPlain(of({}), { project }),
+    };
+    if (process.env["BULKHEAD_UPDATE_SNAPSHOTS"] === "1") {
+      writeFileSync(SNAPSHOTS, `${JSON.stringify(messages, null, 2)}\n`);
+    }
+    assert.deepEqual(
+      JSON.parse(JSON.stringify(messages)),
+      JSON.parse(readFileSync(SNAPSHOTS, "utf8")),
+    );
+  });
+
+  test("fit() escapes the ampersand first, cuts before it escapes, and never inside a character", () => {
+    assert.equal(
+      fit("<!channel> & <https://evil.example|log in>", 200),
+      "&lt;!channel&gt; &amp; &lt;https://evil.example|log in&gt;",
+    );
+    assert.equal(fit("&&&", 11), "&amp;&amp;…");
+    assert.equal(fit("ab😀cd", 4), "ab…");
+    assert.equal(code("a`b\nc", 50), "`a'b c`");
+    assert.equal(plain("a\u202eb\u0007\n c", 150), "a b c");
+  });
+
+  test("renderAlert() stays within Slack's budget and lets no row write markup", () => {
+    const nasty = fc.string({
+      unit: fc.constantFrom(
+        "<",
+        "&",
+        ">",
+        "!",
+        "@",
+        "`",
+        "*",
+        "\n",
+        "😀",
+        "a",
+        "<!here>",
+        "<https://x|y>",
+      ),
+      maxLength: 4000,
+    });
+    fc.assert(
+      fc.property(nasty, nasty, (one, two) => {
+        const rendered = of({}, {
+          title: one,
+          detail: two,
+          tenants: one,
+          subject: two,
+          remediation: one,
+          reproduce_sql: two,
+          runbook: one,
+          sample_ids: Array.from({ length: 20 }, () => two),
+          fingerprint: two,
+        });
+        for (
+          const message of [
+            renderAlert(rendered, { project: one }),
+            renderPlain(rendered, { project: two }),
+          ]
+        ) {
+          const texts = textsOf(message);
+          assert.ok(texts.reduce((sum, text) => sum + text.length, 0) < 10_000);
+          assert.ok((message.blocks ?? []).length <= 50);
+          for (const block of message.blocks ?? []) {
+            if (block.type === "header") assert.ok(block.text.text.length <= 150);
+            if (block.type === "section") {
+              assert.ok((block.text?.text.length ?? 0) <= 3000);
+              assert.ok((block.fields?.length ?? 0) <= 10);
+              for (const field of block.fields ?? []) assert.ok(field.text.length <= 2000);
+            }
+          }
+          const mrkdwn = (message.blocks ?? []).flatMap((block) =>
+            block.type === "header" ? [] : textsOf({ ...message, text: "", blocks: [block] })
+          );
+          for (const text of [message.text, ...mrkdwn]) {
+            assert.doesNotMatch(text, /[<>]|&(?!amp;|lt;|gt;)/);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+function textsOf(message: SlackMessage): string[] {
+  const blocks = (message.blocks ?? []).flatMap((block) =>
+    block.type === "header"
+      ? [block.text]
+      : block.type === "section"
+      ? [...(block.text ? [block.text] : []), ...(block.fields ?? [])]
+      : block.type === "context"
+      ? block.elements
+      : []
+  );
+  return [message.text, ...blocks.map((block) => block.text)];
+}
+
+describe("posting", () => {
+  const answering = (status: number, body = "", headers: Record<string, string> = {}) =>
+    postToSlack("https://hooks.example/secret", renderAlert(notice, { project }), {
+      fetch: () => Promise.resolve(new Response(body, { status, headers })),
+    });
+
+  test("postToSlack() tells what to do from the answer", async () => {
+    assert.deepEqual(await answering(200, "ok"), { outcome: "sent" });
+    assert.deepEqual(await answering(429, "", { "retry-after": "30" }), {
+      outcome: "retry",
+      error: "HTTP 429",
+      retryAfterSeconds: 30,
+    });
+    assert.deepEqual(await answering(429, "", { "retry-after": "Fri, 31 Dec 1999" }), {
+      outcome: "retry",
+      error: "HTTP 429",
+      retryAfterSeconds: 60,
+    });
+    assert.deepEqual(await answering(400, "invalid_blocks"), {
+      outcome: "malformed",
+      error: "HTTP 400 invalid_blocks",
+    });
+    for (const status of [500, 502, 503, 408]) {
+      assert.equal((await answering(status)).outcome, "retry");
+    }
+    for (const status of [403, 404, 410, 302]) {
+      assert.equal((await answering(status)).outcome, "dead");
+    }
+  });
+
+  test("postToSlack() retries when nobody answers, and never names the URL", async () => {
+    const outcome = await postToSlack(
+      "https://hooks.example/secret",
+      renderAlert(notice, { project }),
+      {
+        fetch: () => Promise.reject(new TypeError("failed https://hooks.example/secret")),
+      },
+    );
+    assert.deepEqual(outcome, { outcome: "retry", error: "the webhook is unreachable" });
+  });
+
+  test("postToSlack() gives up waiting", async () => {
+    await using webhook = await startWebhook();
+    webhook.answer({ delayMs: 5_000 });
+    const outcome = await postToSlack(webhook.url, renderAlert(notice, { project }), {
+      fetch,
+      timeoutMs: 50,
+    });
+    assert.deepEqual(outcome, { outcome: "retry", error: "no answer in time" });
+  });
+});
+
+describe("delivery", () => {
+  const claims = (count: number): Claim[] =>
+    Array.from({ length: count }, (_, index) => ({ ...incident, id: String(index), token: "t" }));
+
+  async function deliver(queue: Claim[], answers: PostOutcome[]) {
+    const settled: Settlement[] = [];
+    const posted: SlackMessage[] = [];
+    const slept: number[] = [];
+    const outbox: Outbox = {
+      accept: () => Promise.resolve(true),
+      claim: () => Promise.resolve(queue.shift()),
+      settle: (_, settlement) => Promise.resolve(settled.push(settlement) > 0),
+    };
+    const counts = await deliverAlerts({
+      outbox,
+      project,
+      post: (message) =>
+        Promise.resolve((posted.push(message), answers.shift() ?? { outcome: "sent" as const })),
+      now: () => new Date(0),
+      sleep: (ms) => Promise.resolve(void slept.push(ms)),
+    });
+    return { counts, settled, posted, slept };
+  }
+
+  test("deliverAlerts() sends one message a second until nothing is due", async () => {
+    const { counts, slept } = await deliver(claims(3), []);
+    assert.deepEqual(counts, { sent: 3, retried: 0, dead: 0, lost: 0 });
+    assert.deepEqual(slept, [1000, 1000, 1000]);
+  });
+
+  test("deliverAlerts() falls back to plain text once, then gives the message up", async () => {
+    const refused = { outcome: "malformed", error: "HTTP 400 invalid_blocks" } as const;
+    const fell = await deliver(claims(1), [refused]);
+    assert.deepEqual([fell.counts.sent, fell.posted.length, fell.posted[1]?.blocks], [
+      1,
+      2,
+      undefined,
+    ]);
+    const gone = await deliver(claims(1), [refused, refused]);
+    assert.deepEqual(gone.settled, [{ outcome: "dead", error: "HTTP 400 invalid_blocks" }]);
+  });
+
+  test("deliverAlerts() stops when Slack is busy and leaves the rest for later", async () => {
+    const { counts, settled, posted } = await deliver(claims(3), [{
+      outcome: "retry",
+      error: "HTTP 429",
+      retryAfterSeconds: 30,
+    }]);
+    assert.deepEqual([counts.retried, posted.length], [1, 1]);
+    assert.deepEqual(settled, [{ outcome: "retry", error: "HTTP 429", retryAfterSeconds: 30 }]);
+  });
+
+  test("deliverAlerts() gives up a payload that it can't read instead of trying for ever", async () => {
+    const { settled } = await deliver([{ ...claims(1)[0]!, payload: { title: 1 } }], []);
+    assert.equal(settled[0]?.outcome, "dead");
+  });
+});
+
+describe("the handler", () => {
+  const now = new Date("2026-11-21T03:00:00Z");
+  const seen = new Set<string>();
+  const handle = alertHandler(() => ({
+    outbox: {
+      accept: (signature) => Promise.resolve(!seen.has(signature) && !!seen.add(signature)),
+      claim: () => Promise.resolve(undefined),
+      settle: () => Promise.resolve(true),
+    },
+    hmacSecret: secret,
+    webhookUrl: "https://hooks.example/x",
+    project,
+    fetch,
+    now: () => now,
+    sleep: () => Promise.resolve(),
+  }));
+  const call = async (body: string, header?: string, method = "POST") => {
+    const response = await handle(
+      new Request("http://127.0.0.1/alert", {
+        method,
+        ...(method === "POST" ? { body } : {}),
+        headers: header === undefined ? {} : { [SIGNATURE_HEADER]: header },
+      }),
+    );
+    const answer = await response.json() as Record<string, unknown>;
+    if (!response.ok) assert.deepEqual(Object.keys(answer), ["code", "message"]);
+    return [response.status, answer["code"] ?? answer["sent"]];
+  };
+
+  test("alertHandler() answers a signed call once, and every other one with a code", async () => {
+    const header = await sign(secret, "{}", now);
+    assert.deepEqual(await call("{}", header), [200, 0]);
+    assert.deepEqual(await call("{}", header), [409, "BH_REPLAY"]);
+    assert.deepEqual(await call("{ }", header), [401, "BH_SIGNATURE"]);
+    assert.deepEqual(await call("{}"), [401, "BH_SIGNATURE"]);
+    assert.deepEqual(
+      await call("{}", await sign(secret, "{}", new Date(now.getTime() - 301_000))),
+      [401, "BH_SIGNATURE"],
+    );
+    assert.deepEqual(await call("[]", await sign(secret, "[]", now)), [400, "BH_BODY"]);
+    assert.deepEqual(await call("", await sign(secret, "", now)), [400, "BH_BODY"]);
+    assert.deepEqual(await call("", header, "GET"), [405, "BH_METHOD"]);
+    assert.deepEqual(await call("x".repeat(5000), header), [413, "BH_TOO_LARGE"]);
+  });
+});
+
+describe("the watchdog", () => {
+  const now = new Date("2026-11-21T03:00:00Z");
+  const said = (verdict: "green" | "red" | "unknown", checked_at: string) =>
+    judge({ verdict, checked_at }, { now, maxAgeMinutes: 15 }).verdict;
+  test("judge() believes an answer only while it is fresh", () => {
+    assert.equal(said("green", "2026-11-21T02:50:00Z"), "green");
+    assert.equal(said("red", "2026-11-21T02:50:00Z"), "red");
+    assert.equal(said("green", "2026-11-21T02:44:00Z"), "unknown");
+    assert.equal(said("green", "2026-11-21T03:20:00Z"), "unknown");
+    assert.equal(said("green", "yesterday"), "unknown");
+  });
+});
+
+describe("with a database", () => {
+  let server: Server;
+  let db: Database;
+  let sql: postgres.Sql;
+  before(async () => {
+    server = await startPostgres();
+    db = await kitDatabase(server);
+    sql = postgres(db.url, { max: 4, onnotice: () => {} });
+  });
+  after(async () => {
+    await sql?.end({ timeout: 1 });
+    await server?.stop();
+  });
+  const outbox = () => createOutbox((text, parameters) => sql.unsafe(text, parameters as never[]));
+  const state = async () =>
+    (await sql`select state, attempts, sequence from bulkhead.alert_outbox order by id`).map((
+      row,
+    ) => ({ ...row }));
+  const options = (post: (message: SlackMessage) => Promise<PostOutcome>) => ({
+    outbox: outbox(),
+    post,
+    project,
+    now: () => new Date(),
+    sleep: () => Promise.resolve(),
+  });
+  const fail = (minutes: number, status = "fail") =>
+    sql`
+    select bulkhead.record_results(array[bulkhead.check_row('made_up', 'public.messages', 'Made up', 'warning', 'canaries',
+      ${status}, 1, 0, 'a detail', 'a remedy')], now() - ${60 - minutes} * interval '1 minute')`;
+
+  test("a crash between send and mark sends the same message again, with the same number", async () => {
+    await sql`truncate bulkhead.alert_outbox, bulkhead.incidents`;
+    await fail(0);
+    const sent: SlackMessage[] = [];
+    const post = (message: SlackMessage) =>
+      Promise.resolve((sent.push(message), { outcome: "sent" as const }));
+    const dying = { ...outbox(), settle: () => Promise.reject(new Error("killed")) };
+    await assert.rejects(deliverAlerts({ ...options(post), outbox: dying }), /killed/);
+    assert.deepEqual(
+      await deliverAlerts(options(post)),
+      { sent: 0, retried: 0, dead: 0, lost: 0 },
+      "the lease still holds",
+    );
+    await sql`update bulkhead.alert_outbox set leased_until = now()`;
+    assert.equal((await deliverAlerts(options(post))).sent, 1);
+    assert.equal(sent.length, 2);
+    assert.deepEqual(sent[0], sent[1]);
+    assert.deepEqual(await state(), [{ state: "sent", attempts: 2, sequence: 1 }]);
+  });
+
+  test("two workers at once send each message once, and an incident's messages in order", async () => {
+    await sql`truncate bulkhead.alert_outbox, bulkhead.incidents`;
+    await fail(0);
+    await fail(10, "pass");
+    await fail(15, "pass");
+    for (let i = 0; i < 20; i++) {
+      await sql`select bulkhead.enqueue_alert('notice', 'info', ${sql.json({ title: `n${i}` })})`;
+    }
+    const sent: string[] = [];
+    const post = async (message: SlackMessage) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      sent.push(message.text);
+      return { outcome: "sent" as const };
+    };
+    await Promise.all([
+      deliverAlerts(options(post)),
+      deliverAlerts(options(post)),
+      deliverAlerts(options(post)),
+    ]);
+    await deliverAlerts(options(post));
+    assert.equal(sent.length, 22);
+    assert.equal(new Set(sent).size, 22);
+    const opened = sent.findIndex((text) => text.includes("Warning: Made up"));
+    assert.ok(opened >= 0 && opened < sent.findIndex((text) => text.includes("Resolved: Made up")));
+  });
+
+  test("a worker whose lease ran out can't settle what another one holds", async () => {
+    await sql`truncate bulkhead.alert_outbox, bulkhead.incidents`;
+    await sql`select bulkhead.enqueue_alert('notice', 'info', '{"title": "a"}')`;
+    const slow = await outbox().claim();
+    await sql`update bulkhead.alert_outbox set leased_until = now()`;
+    const quick = await outbox().claim();
+    assert.ok(slow && quick);
+    assert.equal(await outbox().settle(slow, { outcome: "dead" }), false);
+    assert.equal(await outbox().settle(quick, { outcome: "sent" }), true);
+  });
+
+  test("the database signs what the function under Deno 2.1.4 verifies, and Slack gets the message", async () => {
+    await sql`truncate bulkhead.alert_outbox, bulkhead.incidents`;
+    await using webhook = await startWebhook();
+    await using host = await startFunctions({
+      names: ["alert"],
+      env: {
+        SUPABASE_DB_URL: db.url,
+        BULKHEAD_HMAC_SECRET: secret,
+        SLACK_WEBHOOK_URL: webhook.url,
+      },
+    });
+    await sql`select vault.create_secret(${host.functionsUrl}, 'bulkhead_functions_url'), vault.create_secret(${secret}, 'bulkhead_hmac_secret')`;
+    await fail(0);
+    await sql`select bulkhead.dispatch_alerts()`;
+    const [request] =
+      await sql`select url, headers, convert_from(body, 'UTF8') as body from net.http_request_queue order by id desc limit 1`;
+    const call = () =>
+      fetch(request!["url"], {
+        method: "POST",
+        headers: request!["headers"],
+        body: request!["body"],
+      });
+    const first = await call();
+    assert.deepEqual([first.status, await first.json()], [202, { accepted: true }]);
+    const [received] = await webhook.received(1);
+    assert.match(JSON.parse(received!.body).text, /Warning: Made up/);
+    const replay = await call();
+    assert.deepEqual([replay.status, (await replay.json()).code], [409, "BH_REPLAY"]);
+    for (let i = 0; i < 50 && (await state())[0]?.["state"] !== "sent"; i++) {
+      await new Promise((r) => setTimeout(r, 50));
+    }
+    assert.deepEqual(await state(), [{ state: "sent", attempts: 1, sequence: 1 }]);
+    assert.equal(webhook.requests.length, 1);
+  });
+});
