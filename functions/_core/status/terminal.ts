@@ -86,6 +86,6 @@ function wrap(text: string, width: number): string[] {
 }
 
 /** A table can be named with escape codes in it; they don't reach the terminal. */
-// deno-lint-ignore no-control-regex
-const plain = (text: string): string =>
-  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
+function plain(text: string): string {
+  return text.replace(/\p{Cc}/gu, (char) => char === "\n" || char === "\t" ? char : "\ufffd");
+}
