@@ -64,13 +64,16 @@ begin
             held.jobname
         from cron.job as held
         where held.jobname like 'bulkhead:%'
-            and held.database = pg_catalog.current_database()
             and held.username = current_user::text
-            and not exists (
-                select
-                from bulkhead.jobs as wanted
-                where wanted.name = held.jobname
-                    and held.active
+            and (
+                -- What a copy of the database brought along runs in the original.
+                held.database <> pg_catalog.current_database()
+                or not exists (
+                    select
+                    from bulkhead.jobs as wanted
+                    where wanted.name = held.jobname
+                        and held.active
+                )
             )
     loop
         perform cron.unschedule(stale.jobid);
