@@ -10,6 +10,7 @@ import {
   withSql,
 } from "../support/postgres.ts";
 import { ROOT } from "../support/sql-files.ts";
+import { splitStatements } from "../support/sql-statements.ts";
 import { runProgram } from "./child.ts";
 import type { Result, Suite } from "./suite.ts";
 import { parseTap } from "./tap.ts";
@@ -36,42 +37,43 @@ async function runTapFile(url: string, file: string): Promise<Result[]> {
   const text = readFileSync(join(ROOT, "tests", file), "utf8");
   return await withSql(url, async (sql) => {
     const lines: string[] = [];
-    try {
-      const sets: unknown = await sql.unsafe(text).simple();
-      for (const row of rowsOf(sets)) lines.push(...Object.values(row).map(String));
-    } catch (error) {
-      if (!(error instanceof postgres.PostgresError)) throw error;
-      // the results before the error went with it
-      const line = text.slice(0, Number(error.position ?? 0)).split("\n").length;
-      const message = [`${error.code} ${error.message} (line ${line})`, error.detail, error.where]
-        .filter(Boolean);
-      return [{ name: `${file} runs to its end`, status: "failed", message: message.join("\n") }];
+    for (const statement of splitStatements(text)) {
+      try {
+        const rows = await sql.unsafe(statement.text).simple();
+        for (const row of rows) lines.push(...Object.values(row).map(String));
+      } catch (error) {
+        if (!(error instanceof postgres.PostgresError)) throw error;
+        const at = statement.offset + Number(error.position ?? 0);
+        const line = text.slice(0, at).split("\n").length;
+        const why = [`${error.code} ${error.message} (line ${line})`, error.detail, error.where];
+        const message = why.filter(Boolean).join("\n");
+        return [...parseTap(lines, file, { cut: true }), {
+          name: `${file} runs to its end`,
+          status: "failed",
+          message,
+        }];
+      }
     }
     return parseTap(lines, file);
   });
 }
 
-/** One statement gives a list of rows, several a list of lists. */
-function rowsOf(sets: unknown): Record<string, unknown>[] {
-  const all = Array.isArray(sets) ? sets : [];
-  return all.flatMap((item: unknown) => Array.isArray(item) ? item : [item])
-    .filter((row): row is Record<string, unknown> => typeof row === "object" && row !== null);
-}
-
-/** The kit beside the real pg_cron, in the database that pg_cron looks at. */
+/**
+ * The kit beside the real pg_cron, in the database that pg_cron looks at. Jobs are scheduled for real and never started:
+ * the SQL tests write and roll back, and nothing may write in between.
+ */
 async function cronServer(): Promise<{ server: Server; db: string }> {
   const server = await startPostgres({
     major: 15,
     preload: ["pg_cron"],
-    settings: { "cron.database_name": "project", "cron.use_background_workers": "on" },
+    settings: {
+      "cron.database_name": "project",
+      "cron.max_running_jobs": "0",
+      "cron.use_background_workers": "on",
+    },
   });
   try {
     await createBaseline(server, "project");
-    // the SQL tests write and roll back: no job may run in between
-    await withSql(server.superUrl, async (sql) => {
-      await sql.unsafe(`alter system set "cron.launch_active_jobs" = off`);
-      await sql`select pg_reload_conf()`;
-    });
     await applyMigrations(server.url("project"));
     return { server, db: "project" };
   } catch (error) {
@@ -103,6 +105,11 @@ const pgtap15: Suite = {
         { env },
       );
       const results = parseTap(output.split("\n"), file);
+      const last = results.at(-1);
+      const errors = output.split("\n").filter((line) => /^psql:.*(ERROR|FATAL)/.test(line));
+      if (last?.status === "failed" && errors.length > 0) {
+        last.message = [last.message, ...errors].filter(Boolean).join("\n");
+      }
       for (const result of results) report(result);
       if (code !== 0 && !results.some((result) => result.status === "failed")) {
         const message = output.trim().split("\n").slice(-15).join("\n");
