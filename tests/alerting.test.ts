@@ -62,6 +62,7 @@ const of = (overrides: Record<string, unknown>, payload: Record<string, unknown>
   alert.parse({ ...incident, ...overrides, payload: { ...incident.payload, ...payload } });
 const notice = alert.parse({
   kind: "notice",
+  id: "42",
   severity: "info",
   sequence: 1,
   payload: {

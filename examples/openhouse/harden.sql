@@ -139,6 +139,10 @@ select bulkhead.protect('public.units');
 select bulkhead.protect('public.messages');
 select bulkhead.protect('public.onboarding_attempts');
 
+-- 6. Residents who can't sign up: a canary looks at the attempts every five minutes.
+
+select bulkhead.watch_onboarding('public.onboarding_attempts', 'succeeded', 'attempted_at', 'tenant_id');
+
 -- Tables of tomorrow start closed.
 alter default privileges in schema public revoke all on tables from anon;
 alter default privileges in schema public revoke all on functions from anon;

@@ -48,6 +48,8 @@ export const alert = z.discriminatedUnion("kind", [
   }),
   z.object({
     kind: z.literal("notice"),
+    /** Of the outbox: a notice delivered twice shows the same one. */
+    id: z.string().optional(),
     severity,
     sequence: z.number(),
     payload: noticePayload,

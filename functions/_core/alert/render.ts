@@ -70,6 +70,12 @@ function headline(alert: Alert): string {
   return `${MARK[payload.severity]} ${again}${payload.title}`;
 }
 
+const BLIND = [
+  "Take it for a failure until it can look again: its silence means nothing.",
+  "Run the query below by hand and remove what stops it.",
+  "It resolves by itself after two runs that could look.",
+];
+
 const MARK = { critical: "🔴 Critical:", warning: "🟠 Warning:", info: "🔵" } as const;
 
 function incidentBlocks(alert: IncidentAlert, project: string): SlackBlock[] {
@@ -93,7 +99,7 @@ function incidentBlocks(alert: IncidentAlert, project: string): SlackBlock[] {
     ...fields(facts),
     ...isOver ? [] : [
       ...raw(ids.length > 0 ? `*Sample ids*  ${ids.join("  ")}` : ""),
-      ...steps(payload.remediation.split("\n")),
+      ...steps(payload.status === "unknown" ? BLIND : payload.remediation.split("\n")),
       ...raw(
         payload.reproduce_sql === "" ? "" : `*See it*\n${codeBlock(payload.reproduce_sql, 1500)}`,
       ),
@@ -115,7 +121,7 @@ function noticeBlocks(alert: NoticeAlert, project: string): SlackBlock[] {
     ...fields([...facts.slice(0, 9), ["Project", project]]),
     ...steps(payload.actions),
     ...raw(runbook(payload.runbook)),
-    context(`notice · message ${alert.sequence}`),
+    context(alert.id === undefined ? "notice" : `notice ${alert.id}`),
   ];
 }
 
