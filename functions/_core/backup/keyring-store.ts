@@ -77,21 +77,23 @@ function unique<T extends { tenant: string; id: string }>(items: T[]): T[] {
 }
 
 /**
- * Write a document that includes `heads`, then look whether somebody else wrote meanwhile and, if so,
- * write the union. Works on stores without conditional writes: versions are never overwritten.
+ * Write a document that includes `heads`, then look: it counts when a reader finds all of it. Somebody
+ * who wrote at the same time is no trouble, since readers unite what neither includes. Works on stores
+ * without conditional writes, because versions are never overwritten. Until this returns, no key in
+ * `loaded` may be used.
  */
 export async function saveKeyring(
   options: { store: ObjectStore; kek: Kek; now: () => Date; ifAbsent?: boolean },
   loaded: LoadedKeyring,
 ): Promise<LoadedKeyring> {
   let current = loaded;
-  for (let attempt = 0; attempt < 10; attempt++) {
+  for (let attempt = 0; attempt < 5; attempt++) {
     const body: KeyringBody = {
       ...current.body,
       parents: [...current.heads],
       writtenAt: options.now().toISOString(),
     };
-    const stored = await options.store.put(
+    await options.store.put(
       PREFIX.keyring,
       await signDocument("keyring", body, options.kek),
       {
@@ -99,17 +101,23 @@ export async function saveKeyring(
         ...(options.ifAbsent && attempt === 0 ? { ifAbsent: true } : {}),
       },
     );
-    const after = await loadKeyring(options);
-    if (!after) break;
-    if (after.heads.length === 1) return after;
-    current = {
-      body: mergeKeyrings(after.body, body),
-      heads: [...new Set([...after.heads, stored.version])],
-    };
+    const found = await loadKeyring(options);
+    if (found && includes(found.body, body)) return found;
+    // A store that orders versions by when their upload began can sort ours below one that did not
+    // see it. Then ours is written again, on top.
+    current = found ? { body: mergeKeyrings(found.body, body), heads: found.heads } : current;
+    await new Promise((done) => setTimeout(done, Math.random() * 200 * (attempt + 1)));
   }
   throw new BulkheadError(
     "BH_KEYRING_BUSY",
     `Cannot write the keyring in ${options.store.describe()}: others keep writing it`,
     { kind: "unavailable", hint: "Run again in a minute" },
   );
+}
+
+function includes(found: KeyringBody, body: KeyringBody): boolean {
+  const shredded = new Set(found.shredded.map(identity));
+  const known = new Set([...found.keys.map(identity), ...shredded]);
+  return body.keys.every((key) => known.has(identity(key))) &&
+    body.shredded.every((key) => shredded.has(identity(key)));
 }
