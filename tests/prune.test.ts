@@ -1,0 +1,341 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { folderStore } from "../functions/_core/adapters/folder-store.ts";
+import { kekFromBase64 } from "../functions/_core/backup/kek.ts";
+import type { Manifest, ManifestObject } from "../functions/_core/backup/manifest-schema.ts";
+import {
+  listBackups,
+  newestBackup,
+  verifyObjects,
+  writeManifest,
+} from "../functions/_core/backup/manifest.ts";
+import {
+  backupIdTime,
+  manifestKey,
+  newBackupId,
+  objectKey,
+} from "../functions/_core/backup/names.ts";
+import type { ObjectStore } from "../functions/_core/backup/object-store.ts";
+import { applyPrune, planPrune } from "../functions/_core/backup/prune.ts";
+import { storeError } from "../functions/_core/backup/store-errors.ts";
+import { BulkheadError } from "../functions/_core/errors.ts";
+import { depth, seeded } from "./support/depth.ts";
+import { bytesOf, collect } from "./support/object-store-suite.ts";
+
+const DAY = 86_400_000;
+const NOW = new Date(Math.floor(Date.now() / 1_000) * 1_000);
+const policy = { daily: 5, weekly: 2, monthly: 2, now: NOW };
+const kek = await kekFromBase64(randomBytes(32).toString("base64"));
+
+const folders: string[] = [];
+async function newStore(): Promise<ObjectStore> {
+  const folder = await mkdtemp(join(tmpdir(), "bulkhead-prune-"));
+  folders.push(folder);
+  return folderStore(folder);
+}
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+/** A backup of `daysAgo`; `reuse` gives objects of an older backup to reference instead. */
+async function backUp(
+  store: ObjectStore,
+  daysAgo: number,
+  options: { tenants?: string[]; reuse?: ManifestObject[] } = {},
+): Promise<Manifest> {
+  const at = new Date(NOW.getTime() - daysAgo * DAY - 3_600_000);
+  const id = newBackupId(at);
+  const objects: ManifestObject[] = [...options.reuse ?? []];
+  for (const tenant of options.tenants ?? ["alpha"]) {
+    const bytes = randomBytes(50);
+    const key = objectKey({ tenant, backup: id, part: 1 });
+    const { version, size } = await store.put(key, bytes);
+    objects.push({
+      kind: "tenant",
+      tenant,
+      backup: id,
+      part: 1,
+      key,
+      version,
+      size,
+      sha256: createHash("sha256").update(bytes).digest("hex"),
+      keyId: "0".repeat(32),
+      rawBytes: 10,
+      rows: 1,
+      tables: [{ schema: "public", name: "units", rows: 1, bytes: 10, contentHash: "4711" }],
+    });
+  }
+  const manifest: Manifest = {
+    format: 1,
+    id,
+    tool: "bulkhead 0.1.0",
+    source: "runner",
+    project: "test",
+    startedAt: at.toISOString(),
+    finishedAt: new Date(at.getTime() + 60_000).toISOString(),
+    schemaFingerprint: "f",
+    migrations: ["001_tenancy"],
+    auditHead: null,
+    previous: null,
+    rows: objects.length,
+    objects,
+  };
+  await writeManifest({ store, kek, manifest });
+  return manifest;
+}
+
+async function series(store: ObjectStore, days: readonly number[]): Promise<Manifest[]> {
+  const made: Manifest[] = [];
+  for (const day of days) made.push(await backUp(store, day));
+  return made;
+}
+
+const ids = (manifests: readonly { id: string }[]) => manifests.map(({ id }) => id);
+
+/** What must hold after anything at all: every manifest that is there is whole. */
+async function assertWhole(store: ObjectStore): Promise<string[]> {
+  const { valid, invalid } = await listBackups({ store, kek });
+  assert.deepEqual(invalid, []);
+  for (const { manifest } of valid) {
+    assert.deepEqual(await verifyObjects({ store, manifest }), [], manifest.id);
+  }
+  return valid.map(({ manifest }) => manifest.id);
+}
+
+test("a manifest comes back as it was written, with its content hashes hidden in the store", async () => {
+  const store = await newStore();
+  const manifest = await backUp(store, 0);
+  const found = await newestBackup({ store, kek });
+  assert.deepEqual(found.manifest, manifest);
+  const bytes = await bytesOf(await store.get(manifestKey(manifest.id)));
+  assert.equal(found.sha256, createHash("sha256").update(bytes).digest("hex"));
+  assert.doesNotMatch(new TextDecoder().decode(bytes), /4711/);
+  await assert.rejects(writeManifest({ store, kek, manifest }), { code: "BH_STORE_EXISTS" });
+});
+
+test("newestBackup() names what is wrong with a newer manifest instead of skipping it", async () => {
+  const store = await newStore();
+  await assert.rejects(newestBackup({ store, kek }), { code: "BH_NO_BACKUP", exitCode: 1 });
+  const [old, young] = await series(store, [1, 0]);
+  assert.ok(old && young);
+  const key = manifestKey(young.id);
+  const text = new TextDecoder().decode(await bytesOf(await store.get(key)));
+  const stored = await store.head(key);
+  await store.deleteVersion(key, stored!.version);
+  for (
+    const [from, to] of [['"rows":1', '"rows":2'], ["runner", "rummer"], [/^/, "x"], [
+      /"value":"./,
+      '"value":"',
+    ]] as const
+  ) {
+    const bad = await store.put(key, new TextEncoder().encode(text.replace(from, to)));
+    await assert.rejects(newestBackup({ store, kek }), {
+      code: "BH_MANIFEST_INVALID",
+      exitCode: 5,
+    });
+    assert.equal((await newestBackup({ store, kek, id: old.id })).manifest.id, old.id);
+    const listing = await listBackups({ store, kek });
+    assert.deepEqual([listing.valid.length, listing.invalid.length], [1, 1]);
+    await store.deleteVersion(key, bad.version);
+  }
+  // An old manifest under a newer name is no newer backup.
+  const copied = await bytesOf(await store.get(manifestKey(old.id)));
+  await store.put(key, copied);
+  await assert.rejects(newestBackup({ store, kek }), /it belongs to backup/);
+  await assert.rejects(newestBackup({ store, kek, id: "20200101T000000Z-00000000" }), {
+    code: "BH_NO_BACKUP",
+  });
+});
+
+test("garbage put over a good manifest hides nothing", async () => {
+  const store = await newStore();
+  const [, young] = await series(store, [1, 0]);
+  await store.put(manifestKey(young!.id), new TextEncoder().encode("garbage"));
+  assert.equal((await newestBackup({ store, kek })).manifest.id, young!.id);
+  assert.equal((await listBackups({ store, kek })).invalid.length, 1);
+});
+
+test("under another KEK every manifest is reported, none is skipped", async () => {
+  const store = await newStore();
+  await series(store, [1, 0]);
+  const other = await kekFromBase64(randomBytes(32).toString("base64"));
+  await assert.rejects(newestBackup({ store, kek: other }), { code: "BH_KEK_OTHER", exitCode: 5 });
+});
+
+test("verifyObjects() finds a missing version and a changed size", async () => {
+  const store = await newStore();
+  const manifest = await backUp(store, 0, { tenants: ["a", "b", "c"] });
+  const [a, b] = manifest.objects;
+  await store.put(a!.key, randomBytes(9)); // a newer version changes nothing: the pinned one is there
+  assert.deepEqual(await verifyObjects({ store, manifest }), []);
+  await store.deleteVersion(b!.key, b!.version);
+  const edited = {
+    ...manifest,
+    objects: manifest.objects.map((o) => o === a ? { ...o, size: 1 } : o),
+  };
+  assert.deepEqual(
+    (await verifyObjects({ store, manifest: edited })).map(({ key, state }) => [key, state]),
+    [
+      [a!.key, "size"],
+      [b!.key, "missing"],
+    ],
+  );
+});
+
+test("prune removes by version what retention says, and nothing else", async () => {
+  const store = await newStore();
+  const made = await series(store, Array.from({ length: 12 }, (_, i) => 11 - i));
+  await store.put("keyring.json", randomBytes(9));
+  await store.put("unrelated/file", randomBytes(9));
+  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0, isForced: true });
+  assert.deepEqual(plan.retention.remove, ids(made.slice(0, 7)));
+  assert.equal((await listBackups({ store, kek })).valid.length, 12); // a plan is only a plan
+  const result = await applyPrune(store, plan);
+  assert.deepEqual([result.removedBackups.length, result.deletedVersions], [7, 14]);
+  assert.deepEqual(await assertWhole(store), ids(made.slice(7)).reverse());
+  assert.equal((await collect(store.listVersions("objects/"))).length, 5);
+  assert.ok(await store.head("keyring.json") && await store.head("unrelated/file"));
+  const again = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0 });
+  assert.deepEqual([again.retention.remove, again.orphans], [[], []]);
+});
+
+test("an object that a kept manifest references stays when the backup that wrote it goes", async () => {
+  const store = await newStore();
+  const first = await backUp(store, 9, { tenants: ["quiet", "busy"] });
+  const quiet = first.objects.filter(({ tenant }) => tenant === "quiet");
+  for (let day = 8; day >= 0; day--) await backUp(store, day, { tenants: ["busy"], reuse: quiet });
+  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0, isForced: true });
+  await applyPrune(store, plan);
+  assert.ok(!(await assertWhole(store)).includes(first.id));
+  assert.ok(await store.head(quiet[0]!.key, { version: quiet[0]!.version }));
+});
+
+test("prune stops on an unreadable backup: what it references is not known", async () => {
+  const store = await newStore();
+  await series(store, [3, 2, 1]);
+  await store.put(manifestKey(newBackupId(NOW)), new TextEncoder().encode("{}"));
+  await assert.rejects(planPrune({ store, kek, ...policy }), {
+    code: "BH_PRUNE_BLIND",
+    exitCode: 5,
+  });
+});
+
+test("prune does not count a backup whose objects are gone", async () => {
+  const store = await newStore();
+  const made = await series(store, [4, 3, 2, 1, 0]);
+  const [object] = made[4]!.objects;
+  await store.deleteVersion(object!.key, object!.version);
+  const plan = await planPrune({ store, kek, ...policy, daily: 2, weekly: 0, monthly: 0 });
+  assert.deepEqual(plan.retention.setAside, [{ id: made[4]!.id, reason: "unverified" }]);
+  assert.deepEqual(
+    ids(plan.retention.keep.map(({ id }) => ({ id }))),
+    ids([made[3]!, made[2]!, made[1]!]),
+  );
+});
+
+test("prune refuses an empty store and a share above 25%, and applies nothing then", async () => {
+  const empty = await newStore();
+  const nothing = await planPrune({ store: empty, kek, ...policy });
+  await assert.rejects(applyPrune(empty, nothing), { code: "BH_PRUNE_STOPPED", exitCode: 1 });
+  const store = await newStore();
+  const made = await series(store, Array.from({ length: 12 }, (_, i) => i));
+  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0 });
+  assert.equal(plan.retention.remove.length, 7);
+  await assert.rejects(applyPrune(store, plan), /more than 25%/);
+  assert.equal((await assertWhole(store)).length, made.length);
+});
+
+test("a backup written between plan and apply stops the apply", async () => {
+  const store = await newStore();
+  await series(store, Array.from({ length: 12 }, (_, i) => i + 1));
+  const plan = await planPrune({ store, kek, ...policy, isForced: true });
+  await backUp(store, 0);
+  await assert.rejects(applyPrune(store, plan), /written meanwhile/);
+});
+
+test("a held backup stays, and a locked one is left whole and reported", async () => {
+  const store = await newStore();
+  const made = await series(store, Array.from({ length: 12 }, (_, i) => 11 - i));
+  await store.put(`holds/${made[0]!.id}`, new Uint8Array(0));
+  const locking: ObjectStore = {
+    ...store,
+    deleteVersion(key, version) {
+      if (key === manifestKey(made[1]!.id)) throw storeError.locked(key, "test");
+      return store.deleteVersion(key, version);
+    },
+  };
+  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0, isForced: true });
+  const result = await applyPrune(locking, plan);
+  assert.equal(result.locked.length, 1);
+  assert.deepEqual((await assertWhole(store)).slice(-2), [made[1]!.id, made[0]!.id]);
+});
+
+test("orphans go after two days, younger ones may belong to a running backup", async () => {
+  const store = await newStore();
+  await series(store, [2, 1, 0]);
+  await store.put(
+    objectKey({ tenant: "alpha", backup: newBackupId(NOW), part: 1 }),
+    randomBytes(9),
+  );
+  assert.equal((await planPrune({ store, kek, ...policy })).orphans.length, 0);
+  const later = new Date(Date.now() + 3 * DAY);
+  const old: ObjectStore = { ...store, clock: () => Promise.resolve(later) };
+  const plan = await planPrune({ store: old, kek, ...policy, now: later });
+  assert.equal(plan.orphans.length, 1);
+  await applyPrune(store, plan);
+  assert.equal((await assertWhole(store)).length, 3);
+  assert.equal((await collect(store.listVersions("objects/"))).length, 3);
+});
+
+test(`a prune killed at any deletion leaves every manifest whole, the next run finishes`, async () => {
+  const random = seeded(7);
+  for (let round = 0; round < depth({ quick: 15, full: 100 }); round++) {
+    const store = await newStore();
+    const base = await backUp(store, 20, { tenants: ["quiet", "busy"] });
+    const quiet = base.objects.slice(0, 1);
+    for (let day = 10; day >= 0; day--) {
+      await backUp(store, day, { tenants: ["busy"], reuse: quiet });
+    }
+    const killAt = Math.floor(random() * 14);
+    let deletions = 0;
+    const dying: ObjectStore = {
+      ...store,
+      async deleteVersion(key, version) {
+        if (deletions++ === killAt) {
+          // Killed before or after the store did it.
+          if (random() < 0.5) await store.deleteVersion(key, version);
+          throw new Error("killed");
+        }
+        await store.deleteVersion(key, version);
+      },
+    };
+    const options = { kek, ...policy, weekly: 0, monthly: 0, isForced: true };
+    const newest = (await newestBackup({ store, kek })).manifest.id;
+    await applyPrune(dying, await planPrune({ store, ...options })).catch((error) => {
+      assert.match(String(error), /killed/);
+    });
+    const left = await assertWhole(store);
+    assert.ok(left.length >= 5 && left[0] === newest);
+
+    const later = new Date(Date.now() + 3 * DAY);
+    const next: ObjectStore = { ...store, clock: () => Promise.resolve(later) };
+    await applyPrune(store, await planPrune({ ...options, store: next, now: later }));
+    assert.equal((await assertWhole(store)).length, 5);
+    assert.equal((await collect(store.listVersions("objects/"))).length, 6, "orphans stayed");
+  }
+});
+
+test("names of keys hold any tenant id, and ids hold their time", () => {
+  const at = new Date("2026-11-21T02:30:00Z");
+  const backup = newBackupId(at);
+  assert.match(backup, /^20261121T023000Z-[0-9a-f]{8}$/);
+  assert.deepEqual(backupIdTime(backup), at);
+  assert.throws(() => backupIdTime("20261341T023000Z-00000000"), BulkheadError);
+  const key = (tenant: string) => objectKey({ tenant, backup: "b", part: 7 });
+  assert.equal(key("../é 1"), "objects/%2E%2E%2F%C3%A9%201/b-00007.bhb");
+  assert.notEqual(key("a/b"), key("a%2Fb"));
+  assert.throws(() => key(""), { code: "BH_TENANT_ID" });
+  assert.throws(() => key("x".repeat(201)), { code: "BH_TENANT_ID" });
+});
