@@ -711,6 +711,7 @@ declare
     v_critical numeric := coalesce((threshold ->> 'critical_share')::numeric, 0.30);
     v_transaction bigint := coalesce((threshold ->> 'transaction_rows')::bigint, 10000);
     v_learning interval := coalesce((threshold ->> 'learning')::interval, interval '7 days');
+    v_min_score numeric := coalesce((threshold ->> 'score')::numeric, 6);
     v_horizon bigint := bulkhead.roll_up_deletes();
     v_group record;
     v_hour timestamptz;
@@ -761,13 +762,20 @@ begin
         select
             r.table_name,
             r.tenant_id,
+            sum(r.deleted)::bigint as deleted,
             -- An hour that is not over yet can't be compared with whole ones.
-            array_agg(r.hour order by r.deleted desc) filter (
+            array_agg(r.hour order by r.deleted desc, r.hour) filter (
                 where r.deleted >= 20
                     and r.hour >= v_since
                     and r.hour + interval '1 hour' <= v_at
                     and not r.is_excluded
-            ) as hours
+            ) as hours,
+            array_agg(r.deleted::bigint order by r.deleted desc, r.hour) filter (
+                where r.deleted >= 20
+                    and r.hour >= v_since
+                    and r.hour + interval '1 hour' <= v_at
+                    and not r.is_excluded
+            ) as counts
         from hourly as r
         group by r.table_name, r.tenant_id
         -- A closed hour of 20 is the least that the learned rule looks at.
@@ -782,31 +790,38 @@ begin
         begin
             v_reasons := '{}';
             v_severity := 'warning';
-            select n.* into v_net from bulkhead.net_deletes(v_group.table_name, v_since, 'infinity', v_group.tenant_id) as n;
             v_limit := v_min_rows;
-            if v_net.deleted >= v_min_rows then
-                -- Counted only as far as it can matter: a tenant of millions is not read for fifty rows.
+            if v_group.deleted >= v_min_rows then
+                -- Counted only as far as it can matter: a tenant of millions is not read for fifty rows. Nor is the
+                -- ledger, before the deletes are too many even if none of the rows was put back.
                 execute format(
                     'select count(*) from (select from %s as c where c.%I = %L::%s limit %s) as t',
-                    v_group.table_name, v_table.tenant_column, v_group.tenant_id, v_table.tenant_type,
-                    ceil(v_net.deleted / v_warning) + 1)
+                    v_group.table_name, v_table.tenant_column, nullif(v_group.tenant_id, ''), v_table.tenant_type,
+                    ceil(v_group.deleted / v_warning) + 1)
                 into v_remaining;
-                v_share := v_net.deleted / (v_remaining + v_net.deleted)::numeric;
-                if v_share >= v_warning then
-                    v_limit := greatest(v_min_rows, ceil(v_warning * (v_remaining + v_net.deleted)));
-                    v_reasons := v_reasons || format('%s %% of its rows', round(100 * v_share));
-                    v_severity := case when v_share >= v_critical then 'critical' else v_severity end;
+                if v_group.deleted >= v_warning * (v_remaining + v_group.deleted) then
+                    select n.* into v_net from bulkhead.net_deletes(v_group.table_name, v_since, 'infinity', v_group.tenant_id) as n;
+                    v_share := v_net.deleted / greatest(1, v_remaining + v_net.deleted)::numeric;
+                    if v_net.deleted >= v_min_rows and v_share >= v_warning then
+                        v_limit := greatest(v_min_rows, ceil(v_warning * (v_remaining + v_net.deleted)));
+                        v_reasons := v_reasons || format('%s %% of its rows', round(100 * v_share));
+                        v_severity := case when v_share >= v_critical then 'critical' else v_severity end;
+                    end if;
                 end if;
             end if;
 
             if v_table.protected_at <= v_at - v_learning then
-                foreach v_hour in array coalesce(v_group.hours, '{}') loop
+                for i in 1 .. coalesce(cardinality(v_group.hours), 0) loop
+                    v_hour := v_group.hours[i];
+                    select s.* into v_score
+                    from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour, v_group.counts[i], v_table.protected_at) as s;
+                    continue when v_score.score < v_min_score;
                     select n.* into v_hour_net
                     from bulkhead.net_deletes(v_group.table_name, v_hour, v_hour + interval '1 hour', v_group.tenant_id) as n;
                     continue when v_hour_net.deleted < 20;
                     select s.* into v_score
                     from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour, v_hour_net.deleted, v_table.protected_at) as s;
-                    if v_score.score >= coalesce((threshold ->> 'score')::numeric, 6)
+                    if v_score.score >= v_min_score
                         and v_hour_net.deleted >= 1.5 * v_score.median
                         and v_hour_net.deleted > 1.5 * v_score.weekday_max + 10 then
                         v_limit := greatest(20, ceil(1.5 * v_score.weekday_max + 10));
