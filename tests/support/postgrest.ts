@@ -287,7 +287,7 @@ async function call(tx: postgres.TransactionSql, name: string, asked: Asked): Pr
 
 function bodyRows(body: string): Record<string, unknown>[] {
   try {
-    const parsed: unknown = JSON.parse(body);
+    const parsed: Record<string, unknown> | Record<string, unknown>[] = JSON.parse(body);
     return Array.isArray(parsed) ? parsed : [parsed];
   } catch {
     throw new RequestProblem(400, "PGRST102", "Empty or invalid json");
@@ -313,8 +313,10 @@ function claimsOf(authorization: string | undefined, secret: string): Record<str
     const given = Buffer.from(signature, "base64url");
     const expected = mac(`${head}.${payload}`, secret);
     const { alg } = JSON.parse(Buffer.from(head, "base64url").toString());
-    const claims = JSON.parse(Buffer.from(payload, "base64url").toString());
-    const fresh = claims.exp === undefined || claims.exp > Date.now() / 1000;
+    const claims: Record<string, unknown> = JSON.parse(
+      Buffer.from(payload, "base64url").toString(),
+    );
+    const fresh = typeof claims["exp"] !== "number" || claims["exp"] > Date.now() / 1000;
     if (
       alg === "HS256" && given.length === expected.length && timingSafeEqual(given, expected) &&
       fresh
