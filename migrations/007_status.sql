@@ -1195,9 +1195,9 @@ as $$
         'Do not repair it: keep the database as it is, compare with the newest backup''s anchor, see docs/checks/seal_broken.md',
         'select * from bulkhead.verify_audit()'
     )
-    from bulkhead.verify_audit(null, 20) as broken
+    from bulkhead.verify_audit(null, 3) as broken
 $$;
-comment on function bulkhead.offences_of_seals() is 'Offenders of the rules about the hash chain; the newest twenty intervals are compared event by event';
+comment on function bulkhead.offences_of_seals() is 'Offenders of the rules about the hash chain; the chain is followed whole, the newest three intervals are compared event by event';
 revoke all on function bulkhead.offences_of_seals() from public;
 
 -- ---------------------------------------------------------------- guard

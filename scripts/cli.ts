@@ -61,6 +61,7 @@ export async function program(argv: readonly string[]): Promise<Command> {
 
 /** Run the program and leave the process. */
 export async function main(): Promise<never> {
+  if (process.argv.length === 2) process.argv.push("--help");
   return await runCli(program(process.argv.slice(2)));
 }
 
