@@ -1,0 +1,76 @@
+import { type AttackReport, KNOWN_OPEN, runAttacks } from "../../../examples/openhouse/attacks.ts";
+import { connect } from "../../../functions/_core/adapters/postgres.ts";
+import { cloneOf } from "../../../tests/support/postgres.ts";
+import { type Act, expect, mark, type Stage } from "../stage.ts";
+
+/** Every attempt for real, then tampering with the trail in a copy of the database. */
+export const attack: Act = {
+  name: "attack",
+  title: "Attack it: across tenants, through every door",
+  async run(stage) {
+    const reports = await runAttacks(stage.url, { onResult: (report) => stage.say(line(report)) });
+    const open = reports.filter((report) => report.outcome === "open");
+    const holes = open.filter((report) => report.threat !== KNOWN_OPEN);
+    expect(reports.length >= 40, `at least 40 attempts are made (they were ${reports.length})`);
+    expect(
+      holes.length === 0,
+      `nothing but a raw service_role read is open (${holes.map((h) => h.id).join(", ")})`,
+    );
+    stage.say("");
+    stage.say(mark.ok(`${reports.length - open.length} of ${reports.length} attempts stopped`));
+    stage.say(mark.open(
+      `${open.length} open: service_role reads past every policy; only the wrapper (TenantScopedClient) holds it`,
+    ));
+    const tampering = await tamper(stage);
+    return {
+      attempts: reports.length,
+      stopped: reports.length - open.length,
+      open: open.map((o) => o.id),
+      tampering,
+    };
+  },
+};
+
+function line({ outcome, by, layer, title }: AttackReport): string {
+  const text = `${layer.padEnd(13)} ${title}`;
+  const room = 78 - by.length - 8;
+  const fitted = text.length > room ? `${text.slice(0, room - 1)}…` : text.padEnd(room);
+  return outcome === "stopped" ? mark.ok(`${fitted} ${by}`) : mark.open(`${fitted} open`);
+}
+
+/** The owner of the tables switches the triggers off and rewrites history, in a copy. */
+async function tamper(stage: Stage): Promise<{ sealed: number; problem: string }> {
+  const [sealed] = await stage.sql`select bulkhead.seal()::int as events`;
+  const [before] = await stage.sql`select bulkhead.audit_head() as anchor`;
+  await stage.sql.end({ timeout: 5 });
+  const copy = await cloneOf(stage.server, "openhouse");
+  const sql = connect(copy.url, { max: 1 });
+  try {
+    const [intact] = await sql`select count(*)::int as problems from bulkhead.verify_audit(${
+      before?.["anchor"]
+    })`;
+    expect(intact?.["problems"] === 0, "the sealed ledger verifies before it is touched");
+    const [target] =
+      await sql`select id, tableoid::regclass::text as part from bulkhead.audit_events order by id limit 1`;
+    const part = String(target?.["part"]);
+    await sql.unsafe(`alter table ${part} disable trigger bulkhead_append_only`);
+    await sql.unsafe(`alter table bulkhead.audit_events disable trigger bulkhead_append_only`);
+    await sql`update bulkhead.audit_events set actor = 'nobody' where id = ${
+      String(target?.["id"])
+    }`;
+    const found = await sql`select seq, part, problem from bulkhead.verify_audit(${
+      before?.["anchor"]
+    })`;
+    expect(found.length === 1, "verify_audit() names the one interval that was tampered with");
+    const problem = `interval ${found[0]?.["seq"]} of ${found[0]?.["part"]}: ${
+      found[0]?.["problem"]
+    }`;
+    stage.say(mark.ok(`in a copy, the owner rewrote one event; verify_audit() says`));
+    stage.say(`    ${problem}`);
+    return { sealed: Number(sealed?.["events"]), problem };
+  } finally {
+    await sql.end({ timeout: 5 });
+    await copy.drop();
+    stage.sql = connect(stage.url, { applicationName: "bulkhead demo" });
+  }
+}

@@ -1,0 +1,8 @@
+import type { Act } from "../stage.ts";
+export const alarm: Act = {
+  name: "alarm",
+  title: "alarm",
+  run() {
+    throw new Error("later");
+  },
+};
