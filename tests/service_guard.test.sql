@@ -42,7 +42,7 @@ select throws_ok('select world.mark_all()', '42501', null, 'a definer function c
 select tests.as_owner();
 create role tests_direct nologin;
 grant tests_direct to current_user;
-grant usage on schema world to tests_direct;
+grant usage on schema world, extensions, tests to tests_direct;
 grant select, insert, update, delete on all tables in schema world to tests_direct;
 select bulkhead.configure('world.tenants', membership_table => 'world.members', direct_roles => '{tests_direct}', exposed_schemas => '{world}');
 select bulkhead.unprotect('world.units'), bulkhead.protect('world.units');
@@ -59,6 +59,7 @@ select set_config('bulkhead.tenant', '', true);
 
 -- ---------------------------------------------------------------- other roles, tenants
 create role tests_stranger nologin;
+grant usage on schema extensions, tests to tests_stranger;
 grant tests_stranger to current_user;
 grant usage on schema world, bulkhead to tests_stranger;
 grant all on world.units to tests_stranger;

@@ -65,9 +65,9 @@ alter default privileges for role supabase_admin in schema public
     grant all on functions to postgres, anon, authenticated, service_role;
 
 -- extensions ----------------------------------------------------------------------------------------------------------
-create schema if not exists extensions;
-grant usage on schema extensions to postgres, anon, authenticated, service_role, dashboard_user;
-grant all on schema extensions to postgres, dashboard_user;
+create schema if not exists extensions authorization postgres;
+grant usage on schema extensions to anon, authenticated, service_role, dashboard_user;
+grant all on schema extensions to dashboard_user;
 alter default privileges for role supabase_admin in schema extensions
     grant all on functions to postgres, anon, authenticated, service_role with grant option;
 

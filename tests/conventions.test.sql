@@ -1,0 +1,102 @@
+-- The SQL conventions, read from the catalogs: pinned search paths, grants and definers by list, comments everywhere.
+-- A protected table is part of it, so that generated functions and triggers are held to the same.
+begin;
+set local search_path = public, extensions;
+select plan(12);
+
+select tests.protected_world();
+
+create temporary view kit_functions as
+select p.*, format('%s.%s(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) as signature
+from pg_catalog.pg_proc as p
+join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+where n.nspname in ('bulkhead', 'bulkhead_api');
+
+create temporary view kit_relations as
+select c.oid, c.relname, c.relkind, c.relacl, c.relowner, c.oid::regclass::text as name
+from pg_catalog.pg_class as c
+where c.relnamespace in ('bulkhead'::regnamespace, 'bulkhead_api'::regnamespace)
+    and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition;
+
+-- What a role outside the kit may execute, beyond what it owns.
+create temporary view kit_executables as
+select f.proname, f.signature, coalesce(nullif(acl.grantee, 0)::regrole::text, 'public') as grantee
+from kit_functions as f
+cross join pg_catalog.aclexplode(coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) as acl
+where acl.privilege_type = 'EXECUTE' and acl.grantee <> f.proowner;
+
+select cmp_ok((select count(*) from kit_functions), '>', 50::bigint, 'the kit''s functions are looked at');
+
+-- A setting stops inlining; these two see nothing but their arguments.
+select is_empty(
+    $$select signature from kit_functions
+      where not ('search_path=""' = any (coalesce(proconfig, '{}')))
+          and (prosecdef or proname not in ('offence_row', 'is_tenant_expression'))$$,
+    'every function pins its search_path to nothing'
+);
+
+select is_empty(
+    $$select signature, grantee from kit_executables where grantee = 'public'$$,
+    'PUBLIC may execute nothing'
+);
+
+select set_eq(
+    $$select distinct proname::text from kit_executables where grantee = 'anon'$$,
+    array['caller', 'current_tenant', 'current_tenants'],
+    'anon may execute what policies call and nothing else'
+);
+
+select set_eq(
+    $$select distinct proname::text from kit_executables where grantee = 'authenticated'$$,
+    array['caller', 'current_tenant', 'current_tenants'],
+    'authenticated may execute what policies call and nothing else'
+);
+
+select set_eq(
+    $$select distinct proname::text from kit_executables where grantee = 'service_role'$$,
+    array[
+        'caller', 'canonical_tenant', 'current_tenant', 'current_tenants', 'set_tenant', 'create_tenant', 'log_event'
+    ],
+    'service_role may execute its context and the doors of bulkhead_api'
+);
+
+select set_eq(
+    $$select proname::text from kit_functions where prosecdef and prorettype <> 'trigger'::regtype$$,
+    array[
+        'create_tenant', 'current_tenants', 'current_write_context', 'is_platform', 'log_event', 'log_truncate'
+    ],
+    'the security definers are the listed ones'
+);
+
+select is_empty(
+    $$select signature, proowner::regrole from kit_functions
+      where prosecdef and prorettype = 'trigger'::regtype and proowner <> 'bulkhead_audit'::regrole$$,
+    'trigger functions that are definers belong to bulkhead_audit'
+);
+
+select is_empty(
+    $$select name, acl.grantee::regrole, acl.privilege_type
+      from kit_relations
+      cross join pg_catalog.aclexplode(relacl) as acl
+      where acl.grantee in (0, 'anon'::regrole, 'authenticated'::regrole)$$,
+    'PUBLIC, anon and authenticated have no privilege on a table or view of the kit'
+);
+
+select is_empty(
+    $$select name from kit_relations where obj_description(oid, 'pg_class') is null$$,
+    'every table and view has a comment'
+);
+
+select is_empty(
+    $$select signature from kit_functions where obj_description(oid, 'pg_proc') is null$$,
+    'every function has a comment'
+);
+
+select is_empty(
+    $$select nspname from pg_catalog.pg_namespace
+      where nspname in ('bulkhead', 'bulkhead_api') and obj_description(oid, 'pg_namespace') is null$$,
+    'both schemas have a comment'
+);
+
+select * from finish();
+rollback;
