@@ -7,6 +7,7 @@ import { folderStore } from "../functions/_core/adapters/folder-store.ts";
 import { openStore } from "../functions/_core/adapters/open-store.ts";
 import { judgeS3Error, mapS3Error } from "../functions/_core/adapters/s3-errors.ts";
 import { withRetry } from "../functions/_core/backup/retry.ts";
+import { BulkheadError } from "../functions/_core/errors.ts";
 import { bytesOf, collect, objectStoreSuite } from "./support/object-store-suite.ts";
 
 const folders: string[] = [];
@@ -17,7 +18,11 @@ async function newFolder(): Promise<string> {
 }
 after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
 
-objectStoreSuite("the folder store", async () => folderStore(join(await newFolder(), "store")));
+objectStoreSuite(
+  "the folder store",
+  async () => folderStore(join(await newFolder(), "store")),
+  { hasConditionalWrites: true },
+);
 
 test("the folder store refuses symbolic links below its root", async () => {
   const [root, outside] = [await newFolder(), await newFolder()];
@@ -93,7 +98,7 @@ test("mapS3Error() shows neither the request nor the credentials", () => {
     $response: { headers: { authorization: "sEcReT" } },
   });
   const mapped = mapS3Error(error, { action: "read", what: "a", store: "s3://b" });
-  assert.equal(mapped.code, "BH_STORE_REFUSED");
+  assert.ok(mapped instanceof BulkheadError && mapped.code === "BH_STORE_REFUSED");
   assert.equal(mapped.message, 'Cannot read "a" in s3://b: SignatureDoesNotMatch, HTTP 403');
   assert.doesNotMatch(JSON.stringify(mapped) + String(mapped.cause) + mapped.stack, /sEcReT/);
 });

@@ -33,7 +33,11 @@ const text = (value: string) => new TextEncoder().encode(value);
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 /** What every object store does, whatever it is made of. `open` gives an empty one each time. */
-export function objectStoreSuite(name: string, open: () => Promise<ObjectStore>): void {
+export function objectStoreSuite(
+  name: string,
+  open: () => Promise<ObjectStore>,
+  options: { hasConditionalWrites: boolean },
+): void {
   const check = (title: string, body: (store: ObjectStore) => Promise<void>) =>
     test(`${name} ${title}`, async () => await body(await open()));
 
@@ -102,7 +106,9 @@ export function objectStoreSuite(name: string, open: () => Promise<ObjectStore>)
     const tries = await Promise.allSettled(
       Array.from({ length: 10 }, (_, i) => store.put("race", text(`${i}`), { ifAbsent: true })),
     );
-    assert.equal(tries.filter(({ status }) => status === "fulfilled").length, 1);
+    const first = tries.filter(({ status }) => status === "fulfilled").length;
+    if (options.hasConditionalWrites) assert.equal(first, 1);
+    else assert.ok(first >= 1);
   });
 
   check("keeps all versions of writers at once", async (store) => {
@@ -121,7 +127,8 @@ export function objectStoreSuite(name: string, open: () => Promise<ObjectStore>)
       let sent = 0;
       const body = new ReadableStream<Uint8Array>({
         pull(controller) {
-          if (sent >= size) throw new Error("the export failed");
+          // With a code like a Postgres error's: the store must not take it for its own.
+          if (sent >= size) throw Object.assign(new Error("the export failed"), { code: "57014" });
           controller.enqueue(new Uint8Array(65_536));
           sent += 65_536;
         },

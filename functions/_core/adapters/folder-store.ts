@@ -11,7 +11,7 @@ import type {
   StoredVersion,
 } from "../backup/object-store.ts";
 import { Sha256 } from "../backup/sha256-stream.ts";
-import { cancelledOnFailure, checkKey, storeError } from "../backup/store-errors.ts";
+import { checkKey, storeError, withBody } from "../backup/store-errors.ts";
 import { BulkheadError } from "../errors.ts";
 
 const READ_BYTES = 1 << 18;
@@ -183,7 +183,7 @@ export function folderStore(root: string): ObjectStore {
   }
 
   return {
-    put: (key, body, options) => cancelledOnFailure(body, () => put(key, body, options)),
+    put: (key, body, options) => withBody(body, (marked) => put(key, marked, options)),
     get,
     head,
     listVersions,

@@ -1,4 +1,4 @@
-import { storeError } from "../backup/store-errors.ts";
+import { BodyFailure, storeError } from "../backup/store-errors.ts";
 import { BulkheadError } from "../errors.ts";
 import type { RetryVerdict } from "../backup/retry.ts";
 
@@ -35,7 +35,7 @@ const TRANSIENT = new Set(["SlowDown", "RequestTimeout", "TimeoutError", "Intern
 
 /** No answer at all, 429, or a server error other than "not implemented" may pass. */
 export function judgeS3Error(error: unknown): RetryVerdict {
-  if (error instanceof BulkheadError) return { isRetryable: false };
+  if (error instanceof BulkheadError || error instanceof BodyFailure) return { isRetryable: false };
   const { name, status, retryAfter } = readFailure(error);
   const isRetryable = TRANSIENT.has(name) || status === null || status === 429 ||
     (status >= 500 && status !== 501);
@@ -45,14 +45,15 @@ export function judgeS3Error(error: unknown): RetryVerdict {
 export function mapS3Error(
   error: unknown,
   of: { action: string; what: string; store: string },
-): BulkheadError {
-  if (error instanceof BulkheadError) return error;
+): Error {
+  if (error instanceof BulkheadError || error instanceof BodyFailure) return error;
   const { action, what, store } = of;
   const { name, status } = readFailure(error);
   const state = status === null ? `no answer (${name})` : `${name}, HTTP ${status}`;
   if (["NoSuchKey", "NoSuchVersion", "NotFound"].includes(name)) {
     return storeError.missing(what, store);
   }
+  if (name === "NoSuchBucket") return storeError.unavailable(action, what, store, state);
   if (name === "PreconditionFailed" || status === 412) return storeError.exists(what, store);
   const isOurs = status !== null && status >= 400 && status < 500 && status !== 429;
   return isOurs

@@ -11,7 +11,7 @@ import process from "node:process";
 import { chunksOf } from "../backup/chunks.ts";
 import type { ObjectStore, PutOptions, StoredVersion } from "../backup/object-store.ts";
 import { withRetry } from "../backup/retry.ts";
-import { cancelledOnFailure, checkKey, storeError } from "../backup/store-errors.ts";
+import { checkKey, storeError, withBody } from "../backup/store-errors.ts";
 import { judgeS3Error, mapS3Error, readFailure } from "./s3-errors.ts";
 import { upload } from "./s3-upload.ts";
 
@@ -193,7 +193,7 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
   }
 
   return {
-    put: (key, body, putOptions) => cancelledOnFailure(body, () => put(key, body, putOptions)),
+    put: (key, body, putOptions) => withBody(body, (marked) => put(key, marked, putOptions)),
     get,
     head,
     listVersions,

@@ -1,4 +1,5 @@
 import { BulkheadError } from "../errors.ts";
+import { chunksOf } from "./chunks.ts";
 import { OBJECT_KEY } from "./object-store.ts";
 
 /** The errors that every object store speaks, so that callers can tell them apart by code. */
@@ -28,7 +29,7 @@ export const storeError = {
   unavailable: (action: string, what: string, store: string, state: string, cause?: unknown) =>
     new BulkheadError("BH_STORE_UNAVAILABLE", `Cannot ${action} "${what}" in ${store}: ${state}`, {
       kind: "unavailable",
-      hint: "Check that the store is reachable and has room, then run again",
+      hint: "Check BULKHEAD_STORE, and that the store is reachable and has room; then run again",
       cause,
     }),
 } as const;
@@ -42,16 +43,37 @@ export function checkKey(key: string): string {
   });
 }
 
-/** A stream that a failed write leaves unread is cancelled, so that whoever feeds it learns of it. */
-export async function cancelledOnFailure<T>(
+/** Carries an error of the body through a store, so that it is not taken for one of the store. */
+export class BodyFailure extends Error {}
+
+/**
+ * Run a write of `body`. An error of the body itself comes out as it was; a body that a failed write
+ * leaves unread is cancelled, so that whoever feeds it learns of it.
+ */
+export async function withBody<T>(
   body: ReadableStream<Uint8Array> | Uint8Array,
-  work: () => Promise<T>,
+  write: (body: ReadableStream<Uint8Array> | Uint8Array) => Promise<T>,
 ): Promise<T> {
-  if (body instanceof Uint8Array) return await work();
+  if (body instanceof Uint8Array) return await write(body);
+  const chunks = chunksOf(body);
+  const marked = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await chunks.next().catch((cause) => {
+        throw new BodyFailure("the body failed", { cause });
+      });
+      if (next.done) controller.close();
+      else controller.enqueue(next.value);
+    },
+    // An unstarted generator has no `finally` to run.
+    cancel: async (reason) => {
+      await chunks.return();
+      if (!body.locked) await body.cancel(reason).catch(() => {});
+    },
+  }, { highWaterMark: 0 });
   try {
-    return await work();
+    return await write(marked);
   } catch (error) {
-    if (!body.locked) await body.cancel(error).catch(() => {});
-    throw error;
+    if (!marked.locked) await marked.cancel(error).catch(() => {});
+    throw error instanceof BodyFailure ? error.cause : error;
   }
 }
