@@ -11,7 +11,7 @@ import {
 } from "./statements.ts";
 import type { Attack, AttackContext, Step, Target } from "./types.ts";
 
-type Short = Omit<Definition, "layer" | "as"> & { as?: Definition["as"] };
+type Short = Omit<Definition, "layer" | "as"> & Partial<Pick<Definition, "layer" | "as">>;
 /** A back end that named its own tenant, as it should, and then writes elsewhere. */
 const attack = (definition: Short): Attack =>
   attempt({ layer: "service_role", as: service(), ...definition });
@@ -268,6 +268,7 @@ const ledger: Attack[] = [
   ),
   attack({
     id: "ledger-owner",
+    layer: "direct",
     threat: "ledger",
     title: "even the owner rewrites the audit trail",
     as: platform,
@@ -299,6 +300,7 @@ const ledger: Attack[] = [
   }),
   attack({
     id: "attach-trigger-owner",
+    layer: "direct",
     threat: "ledger",
     title: "even the owner hangs it on another table",
     as: platform,
@@ -311,7 +313,7 @@ const ledger: Attack[] = [
 /** What triggers can't see. Open until the back end connects as a role that obeys RLS; never hidden. */
 const open: Attack[] = [
   attack({
-    id: RAW_READ("no-tenant"),
+    id: "service-read-no-tenant",
     threat: "raw service_role read",
     title: "the service key reads everything and names no tenant",
     as: service(() => ({})),
@@ -319,17 +321,13 @@ const open: Attack[] = [
     reads: true,
   }),
   attack({
-    id: RAW_READ("wrong-tenant"),
+    id: "service-read-wrong-tenant",
     threat: "raw service_role read",
     title: "the service key reads another tenant than it named",
     step: READ_MESSAGES,
     reads: true,
   }),
 ];
-
-function RAW_READ(kind: string): string {
-  return `service-read-${kind}`;
-}
 
 /** Attempts where not raising is the harm. */
 function raised(_db: unknown, _context: AttackContext): Promise<number> {
