@@ -390,10 +390,11 @@ as $$
             join pg_catalog.pg_class as c on c.oid = i.inhrelid
             where i.inhparent = 'bulkhead.audit_events'::regclass
         ),
-        'settings', (select to_jsonb(s) - 'is_singleton' from bulkhead.settings as s),
-        'protected_tables', (select coalesce(jsonb_agg(to_jsonb(t) order by t.schema_name, t.table_name), '[]') from bulkhead.protected_tables as t),
-        'exempt_tables', (select coalesce(jsonb_agg(to_jsonb(t) order by t.schema_name, t.table_name), '[]') from bulkhead.exempt_tables as t),
-        'canaries', (select coalesce(jsonb_agg(to_jsonb(t) order by t.name), '[]') from bulkhead.canaries as t)
+        -- As JSON text: what is signed and encrypted knows whole numbers only, thresholds are fractions.
+        'settings', (select (to_jsonb(s) - 'is_singleton')::text from bulkhead.settings as s),
+        'protected_tables', (select coalesce(jsonb_agg(to_jsonb(t) order by t.schema_name, t.table_name), '[]')::text from bulkhead.protected_tables as t),
+        'exempt_tables', (select coalesce(jsonb_agg(to_jsonb(t) order by t.schema_name, t.table_name), '[]')::text from bulkhead.exempt_tables as t),
+        'canaries', (select coalesce(jsonb_agg(to_jsonb(t) order by t.name), '[]')::text from bulkhead.canaries as t)
     )
 $$;
 comment on function bulkhead.documents_to_export() is 'What is no table of yours: sequence positions, the ledger''s partitions, the kit''s settings, declarations and thresholds';

@@ -38,6 +38,8 @@ export function connect(url: string, options: ConnectOptions = {}): Sql {
     sql = postgres(url, {
       max: options.max ?? 4,
       connect_timeout: 10,
+      // A recycled connection would lose its snapshot or its advisory lock.
+      max_lifetime: null,
       onnotice: () => {},
       // A transaction pooler hands out another server for each statement, so prepared ones vanish.
       prepare: new URL(url).port !== "6543",
@@ -151,6 +153,7 @@ export async function copyOut(
           throw error;
         });
         done = next.done === true;
+        if (done) resumeSocket(readable);
         if (!done) size += parts[parts.push(next.value) - 1]?.length ?? 0;
       }
       if (size > 0) controller.enqueue(concat(parts, size));
@@ -160,7 +163,7 @@ export async function copyOut(
   }, { highWaterMark: 1 });
 }
 
-/** After an error in mid-COPY postgres.js leaves a paused socket behind, and the rollback would wait for ever. */
+/** At the end of a COPY, or after its error, postgres.js can leave the socket paused: the next query would wait for ever. */
 function resumeSocket(readable: Readable): void {
   try {
     readable._read(0);

@@ -1,0 +1,165 @@
+import * as z from "zod";
+import type {
+  ExportSession,
+  ExportSource,
+  ExportTable,
+  SourceState,
+} from "../backup/export-source.ts";
+import { connect, copyOut, placeOf, type Sql, type TransactionSql } from "./postgres.ts";
+
+/** How values are written; the same as in `bulkhead.content_hash`. */
+const SESSION = `
+  set local datestyle = 'ISO, YMD'; set local intervalstyle = 'iso_8601'; set local timezone = 'UTC';
+  set local extra_float_digits = 3; set local bytea_output = 'hex'; set local lc_monetary = 'C';
+  set local xmloption = 'content'; set local client_encoding = 'UTF8'; set local search_path = '';
+  set local row_security = off; set local statement_timeout = 0; set local lock_timeout = '30s';
+  set local idle_in_transaction_session_timeout = 0`;
+
+const SNAPSHOT = "isolation level repeatable read read only";
+
+const stateRow = z.object({
+  tenants: z.array(z.string()),
+  fingerprint: z.string(),
+  migrations: z.array(z.string()),
+  audit_head: z.string().nullable(),
+  snapshot_xmin: z.string(),
+});
+const tableRows = z.array(z.object({
+  scope: z.enum(["tenant", "global", "both"]),
+  schema: z.string(),
+  name: z.string(),
+  columns: z.array(z.string()),
+}));
+
+/**
+ * A database to export. With `shared`, one transaction exports its snapshot and every session reads that
+ * moment (the runner); without, each session has its own (the edge, which can't keep a session open).
+ * Reads run under `row_security = off`: a row that a policy would hide raises instead of missing.
+ *
+ * @example
+ * const source = await openSource(env.DATABASE_URL, { shared: true });
+ * try { await runBackup({ source, … }); } finally { await source.close(); }
+ */
+export async function openSource(url: string, options: { shared: boolean }): Promise<ExportSource> {
+  const opened = new Set<Held>();
+  const open = async (snapshot: string | null) => {
+    const held = await hold(url, snapshot);
+    opened.add(held);
+    return held;
+  };
+  const main = await open(null);
+  try {
+    const snapshot = options.shared ? await exportSnapshot(main.tx) : null;
+    return {
+      snapshot: options.shared ? "shared" : "per-object",
+      state: () => readState(main.tx, placeOf(url)),
+      async openSession() {
+        const held = await open(snapshot);
+        return sessionOf(held, () => opened.delete(held));
+      },
+      async close() {
+        await Promise.all([...opened].map((held) => held.end()));
+      },
+    };
+  } catch (error) {
+    await main.end();
+    throw error;
+  }
+}
+
+async function exportSnapshot(tx: TransactionSql): Promise<string> {
+  const [row] = await tx<{ id: string }[]>`select pg_catalog.pg_export_snapshot() as id`;
+  return row?.id ?? "";
+}
+
+async function readState(tx: TransactionSql, project: string): Promise<SourceState> {
+  const tables = tableRows.parse(
+    await tx`
+      select t.scope, t.schema_name::text as schema, t.table_name::text as name, t.columns::text[] as columns
+      from bulkhead.tables_to_export() as t
+      order by t.ordinal
+    `,
+  );
+  const [first] = await tx`
+    select
+      (select coalesce(array_agg(t.tenant), '{}') from bulkhead.tenants_to_export() as t (tenant)) as tenants,
+      bulkhead.schema_fingerprint() as fingerprint,
+      bulkhead.applied_migrations() as migrations,
+      bulkhead.audit_head() as audit_head,
+      pg_snapshot_xmin(pg_current_snapshot())::text as snapshot_xmin
+  `;
+  const row = stateRow.parse(first);
+  return {
+    tables,
+    project,
+    tenants: row.tenants,
+    fingerprint: row.fingerprint,
+    migrations: row.migrations,
+    auditHead: row.audit_head,
+    snapshotXmin: row.snapshot_xmin,
+  };
+}
+
+function sessionOf(held: Held, closed: () => void): ExportSession {
+  const { tx } = held;
+  const relation = (table: ExportTable) => `${quote(table.schema)}.${quote(table.name)}`;
+  return {
+    async copy(table, tenant) {
+      const [row] = await tx<{ query: string }[]>`
+        select bulkhead.export_query(${relation(table)}::text::regclass, ${tenant}) as query
+      `;
+      return await copyOut(tx, `copy (${row?.query}) to stdout`);
+    },
+    async hash(table, tenant) {
+      const [row] = await tx<{ rows: string; hash: string }[]>`
+        select h.rows, h.hash from bulkhead.content_hash(${
+        relation(table)
+      }::text::regclass, ${tenant}) as h
+      `;
+      return { rows: Number(row?.rows), hash: row?.hash ?? "" };
+    },
+    async documents() {
+      const [row] = await tx`select bulkhead.documents_to_export() as documents`;
+      return z.record(z.string(), z.unknown()).parse(row?.["documents"]);
+    },
+    async close() {
+      closed();
+      await held.end();
+    },
+  };
+}
+
+/** A quoted identifier. */
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+type Held = { readonly tx: TransactionSql; end(): Promise<void> };
+
+/** A transaction that stays open until `end`, on a connection of its own: an aborted COPY costs that one. */
+async function hold(url: string, snapshot: string | null): Promise<Held> {
+  const sql: Sql = connect(url, { max: 1, applicationName: "bulkhead backup" });
+  let release = () => {};
+  const released = new Promise<void>((resolve) => release = resolve);
+  try {
+    return await new Promise<Held>((resolve, reject) => {
+      sql.begin(SNAPSHOT, async (tx) => {
+        if (snapshot !== null) {
+          await tx.unsafe(`set transaction snapshot '${snapshot.replaceAll("'", "")}'`);
+        }
+        await tx.unsafe(SESSION);
+        resolve({
+          tx,
+          end: async () => {
+            release();
+            await sql.end({ timeout: 0 });
+          },
+        });
+        await released;
+      }).catch(reject);
+    });
+  } catch (error) {
+    await sql.end({ timeout: 0 });
+    throw error;
+  }
+}

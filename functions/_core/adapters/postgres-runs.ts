@@ -1,0 +1,111 @@
+import * as z from "zod";
+import type { RunLedger } from "../backup/export-source.ts";
+import { manifestObject } from "../backup/manifest-schema.ts";
+import { BulkheadError } from "../errors.ts";
+import type { Sql } from "./postgres.ts";
+
+/**
+ * The record of runs in `bulkhead.backup_runs`. The runner's pool must have one connection: its claim is an
+ * advisory lock of the session, which ends with the process, however that ends.
+ *
+ * @example
+ * const ledger = openRunLedger(connect(url, { max: 1 }), "runner");
+ */
+export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
+  let id = "";
+  let token = "";
+  const json = (value: unknown) => JSON.stringify(value);
+  return {
+    async claim(proposed) {
+      const [row] = await translated(() =>
+        sql<{ backup_id: string; token: string }[]>`
+          select * from bulkhead.claim_backup(${proposed}, ${source})
+        `
+      );
+      id = row?.backup_id ?? "";
+      token = row?.token ?? "";
+      return id;
+    },
+    async renew() {
+      await translated(() => sql`select bulkhead.hold_backup(${id}, ${token}::uuid)`);
+    },
+    async objects() {
+      const rows = await sql`select entry from bulkhead.backup_objects where backup_id = ${id}`;
+      return rows.map((row) => manifestObject.parse(row["entry"]));
+    },
+    async record(entry) {
+      await translated(() =>
+        sql`select bulkhead.record_backup_object(${id}, ${token}::uuid, ${
+          json(entry)
+        }::text::jsonb)`
+      );
+    },
+    async earlier(backupId) {
+      const [run] = await sql`
+        select r.snapshot_xmin::text as xmin, r.schema_fingerprint as fingerprint
+        from bulkhead.backup_runs as r
+        where r.id = ${backupId} and r.state = 'complete' and r.snapshot_xmin is not null
+          and r.system_identifier = (select c.system_identifier from pg_catalog.pg_control_system() as c)
+      `;
+      if (!run) return null;
+      const { xmin, fingerprint } = z.object({ xmin: z.string(), fingerprint: z.string() }).parse(
+        run,
+      );
+      const rows = await sql<{ tenant: string }[]>`
+        select distinct e.tenant_id as tenant
+        from bulkhead.audit_events as e
+        where e.xid >= ${xmin}::text::bigint and e.tenant_id is not null
+      `;
+      return { id: backupId, fingerprint, changedTenants: new Set(rows.map((row) => row.tenant)) };
+    },
+    async complete(facts) {
+      await finish("complete", {
+        snapshot_xmin: facts.snapshotXmin,
+        schema_fingerprint: facts.fingerprint,
+        tenants: facts.tenants,
+        rows: facts.rows,
+        raw_bytes: facts.rawBytes,
+        stored_bytes: facts.storedBytes,
+        manifest_key: facts.manifestKey,
+        manifest_sha256: facts.manifestSha256,
+        left_out: facts.leftOut,
+      });
+    },
+    async fail(message) {
+      if (id !== "") await finish("failed", { error: message });
+    },
+    async release() {
+      await translated(() => sql`select bulkhead.hold_backup(${id}, ${token}::uuid, interval '0')`);
+    },
+  };
+
+  async function finish(state: string, facts: Record<string, unknown>): Promise<void> {
+    await translated(() =>
+      sql`select bulkhead.finish_backup(${id}, ${token}::uuid, ${state}, ${
+        json(facts)
+      }::text::jsonb)`
+    );
+  }
+}
+
+const HINTS: Record<string, string> = {
+  BH602: "Wait until it has ended: select * from bulkhead.backup_runs where state = 'running'",
+  BH603: "Nothing: the other run goes on",
+};
+
+async function translated<T>(work: () => PromiseLike<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = typeof error === "object" && error !== null && "code" in error
+      ? String(error.code)
+      : "";
+    const hint = HINTS[code];
+    if (hint === undefined || !(error instanceof Error)) throw error;
+    throw new BulkheadError(code, `Cannot go on with the backup: ${error.message}`, {
+      kind: "red",
+      hint,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { Command, InvalidArgumentError } from "commander";
+import * as z from "zod";
+import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
+import { connect } from "../../functions/_core/adapters/postgres.ts";
+import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
+import { openRunLedger } from "../../functions/_core/adapters/postgres-runs.ts";
+import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
+import { openKeyring } from "../../functions/_core/backup/keyring.ts";
+import { type BackupResult, runBackup } from "../../functions/_core/backup/run-backup.ts";
+import { readEnv } from "../../functions/_core/env.ts";
+import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
+import { databaseFrom } from "./environment.ts";
+import { bytes, progressOf } from "./progress.ts";
+
+type Options = CommonOptions & { concurrency: number; full?: boolean };
+
+/** `bulkhead backup`: every tenant under its own key into the store, in one snapshot. */
+export function command(): Command {
+  return commonOptions(
+    new Command("backup").description(
+      "Back up every tenant under its own key, in one snapshot; the manifest is written last.\n" +
+        "Reads DATABASE_URL, BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK. " +
+        "With --json: progress as JSON lines on stderr, the result on stdout.",
+    ),
+  )
+    .option("--concurrency <n>", "tenants at a time", wholeNumber, 2)
+    .option("--full", "copy every tenant, also those without an event since their last object")
+    .action(backup);
+}
+
+async function backup(options: Options): Promise<void> {
+  const env = readEnv(
+    process.env,
+    z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }),
+  );
+  const url = databaseFrom(options.databaseEnv);
+  const store = openStore(env);
+  const kek = await kekFromBase64(env.BULKHEAD_KEK);
+  const keyring = await openKeyring({ store, kek });
+
+  const interrupted = new AbortController();
+  const sql = connect(url, { max: 1, applicationName: "bulkhead backup runs" });
+  const progress = progressOf(options.json === true);
+  let ended: Promise<unknown> = Promise.resolve();
+  const done = onInterrupt(async () => {
+    interrupted.abort(new Error("interrupted (Ctrl-C)"));
+    await ended.catch(() => {});
+  });
+  try {
+    const work = run();
+    ended = work;
+    print(await work, options);
+  } finally {
+    done();
+    progress.stop();
+    await sql.end({ timeout: 1 });
+  }
+
+  async function run(): Promise<BackupResult> {
+    const source = await openSource(url, { shared: true });
+    try {
+      return await runBackup({
+        source,
+        ledger: openRunLedger(sql, "runner"),
+        store,
+        kek,
+        keyring,
+        tool: `bulkhead ${version()}`,
+        concurrency: options.concurrency,
+        full: options.full === true,
+        signal: interrupted.signal,
+        onProgress: progress.report,
+      });
+    } finally {
+      await source.close();
+    }
+  }
+}
+
+function print({ manifest, stored, referenced }: BackupResult, options: Options): void {
+  const size = manifest.objects.reduce((sum, object) => sum + object.size, 0);
+  const result = {
+    backup: manifest.id,
+    manifest: stored.stored.key,
+    sha256: stored.sha256,
+    tenants: manifest.objects.filter((object) => object.kind === "tenant").length,
+    referenced,
+    objects: manifest.objects.length,
+    rows: manifest.rows,
+    bytes: size,
+    seconds: (Date.parse(manifest.finishedAt) - Date.parse(manifest.startedAt)) / 1000,
+  };
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    return;
+  }
+  console.log(
+    `Backup ${result.backup} is complete: ${result.rows} rows of ${result.tenants} tenants in ` +
+      `${result.objects} objects, ${bytes(size)}, ${result.seconds} s`,
+  );
+  if (referenced > 0) {
+    console.log(`${referenced} tenants have not changed: their earlier objects stand for them`);
+  }
+}
+
+/** The kit's version, from package.json. */
+export function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+}
+
+function wholeNumber(text: string): number {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a whole number from 1 to 99.");
+}
+
+if (isMain(import.meta.url)) await runCli(command());
