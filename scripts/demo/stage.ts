@@ -14,6 +14,15 @@ export type Act = {
   run(stage: Stage): Promise<Facts>;
 };
 
+/** Time and messages of the demo; set by the act that starts the watch. */
+export type Watch = {
+  functionsUrl: string;
+  /** Let minutes pass: every job that falls due runs, every request leaves. Answers how many jobs ran. */
+  pass(minutes: number): Promise<number>;
+  /** The webhook's messages once there are `count`. */
+  messages(count: number): Promise<{ body: string }[]>;
+};
+
 /** What the acts share. */
 export type Stage = {
   /** Messages to generate. */
@@ -25,6 +34,7 @@ export type Stage = {
   /** As `postgres`. */
   url: string;
   sql: Sql;
+  watch: Watch;
   /** Variables for the commands and functions: keys made for this run, nothing from the outside. */
   env: Record<string, string>;
   /** The facts of the acts before. */
