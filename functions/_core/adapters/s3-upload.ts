@@ -2,16 +2,19 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  HeadObjectCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
+  PutObjectRetentionCommand,
   type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { createHash } from "node:crypto";
+import * as z from "zod";
 import { ByteReader } from "../backup/byte-reader.ts";
 import type { PutOptions } from "../backup/object-store.ts";
 import { Sha256 } from "../backup/sha256-stream.ts";
-import { toHex } from "../backup/bytes.ts";
+import { toHex, utf8 } from "../backup/bytes.ts";
 import { readFailure } from "./s3-errors.ts";
 
 /** Both the size from which an upload has parts and the size of each (R2 wants equal parts). */
@@ -124,10 +127,43 @@ async function uploadParts(
         new CompleteMultipartUploadCommand({ ...at, MultipartUpload: { Parts: parts } }),
       )
     );
+    if (target.options.retainUntil) {
+      await ensureLock(target, { version: done.VersionId, until: target.options.retainUntil });
+    }
     return { version: done.VersionId, etag: done.ETag, size, sha256: toHex(hash.digest()) };
   } catch (error) {
     // Unfinished uploads cost money and are invisible to listings.
     await attempt(() => client.send(new AbortMultipartUploadCommand(at))).catch(() => {});
     throw error;
   }
+}
+
+/** What the SDK hands to its middleware; the object itself is passed on, only its headers are written. */
+const httpRequest = z.custom<{ body: string | Uint8Array; headers: Record<string, string> }>((it) =>
+  typeof it === "object" && it !== null && "body" in it && "headers" in it &&
+  (typeof it.body === "string" || it.body instanceof Uint8Array)
+);
+
+/** radosgw 16 forgets the lock of an upload in parts: look, and set it where it is missing. */
+async function ensureLock(
+  { client, bucket, key, attempt }: UploadTarget,
+  lock: { version: string | undefined; until: Date },
+): Promise<void> {
+  const at = { Bucket: bucket, Key: key, VersionId: lock.version };
+  const head = await attempt(() => client.send(new HeadObjectCommand(at)));
+  if (head.ObjectLockRetainUntilDate) return;
+  const command = new PutObjectRetentionCommand({
+    ...at,
+    Retention: { Mode: "GOVERNANCE", RetainUntilDate: lock.until },
+  });
+  // The body is only known once it is serialised, and needs its MD5 like every locked write.
+  command.middlewareStack.add((next) => async (args) => {
+    const request = httpRequest.safeParse(args.request);
+    if (request.success) {
+      const { body, headers } = request.data;
+      headers["content-md5"] = md5(typeof body === "string" ? utf8(body) : body);
+    }
+    return await next(args);
+  }, { step: "build", name: "bulkheadMd5" });
+  await attempt(() => client.send(command));
 }
