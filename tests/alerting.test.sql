@@ -1,3 +1,4 @@
+-- Incidents from open to resolved, the outbox and its leases, signatures, and calls that leave signed or not at all.
 begin;
 set local search_path = public, extensions;
 select plan(53);

@@ -1,6 +1,7 @@
+-- The canaries: nothing found, an offender found, its remedy, and a look-alike that stays unfound; then the runner.
 begin;
 set local search_path = public, extensions;
-select plan(55);
+select plan(59);
 
 -- What a canary says by hand: the whole table, now.
 create function pg_temp.offenders(canary text)
@@ -165,7 +166,24 @@ drop table world.attempts;
 select is(pg_temp.status_of('failed_onboarding'), 'unknown', 'failed_onboarding: a source that is gone is unknown');
 
 -- ---------------------------------------------------------------- failed_cron_jobs
-select is(pg_temp.offenders('failed_cron_jobs'), 0::bigint, 'failed_cron_jobs: no failed run, none found');
+create function pg_temp.job_ran(wanted text, status text)
+returns void
+language sql
+as $$
+    insert into cron.job_run_details (jobid, runid, database, username, command, status, return_message, start_time, end_time)
+    select j.jobid, 1000000 + (select count(*) from cron.job_run_details), j.database, j.username, j.command, job_ran.status, 'ERROR: no such thing', now(), now()
+    from cron.job as j
+    where j.jobname = wanted
+$$;
+select cron.schedule('made-up', '0 0 1 1 *', 'select 1');
+select is(pg_temp.offenders('failed_cron_jobs'), 0::bigint, 'failed_cron_jobs: a job that never ran has not failed');
+select pg_temp.job_ran('made-up', 'failed');
+select is(pg_temp.offenders('failed_cron_jobs'), 1::bigint, 'failed_cron_jobs: a failed run is found');
+select matches((pg_temp.row_of('failed_cron_jobs')).detail, 'made-up .* failed: ERROR: no such thing', 'with the name of the job and its error');
+select pg_temp.job_ran('made-up', 'succeeded');
+select is(pg_temp.offenders('failed_cron_jobs'), 0::bigint, 'failed_cron_jobs: a later run that succeeds is the remedy');
+select pg_temp.job_ran('made-up', 'running');
+select is(pg_temp.offenders('failed_cron_jobs'), 0::bigint, 'failed_cron_jobs: a run that is not over is no failure');
 
 -- ---------------------------------------------------------------- the runner
 update bulkhead.canaries set function = 'bulkhead.no_such_function(jsonb)' where name = 'orphaned_rows';
