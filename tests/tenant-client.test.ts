@@ -407,7 +407,6 @@ describe("the gate", () => {
     ["x-tenant-id set on the builder", (query) => query.setHeader("x-tenant-id", OTHER)],
     ["x-actor set on the builder", (query) => query.setHeader("X-Actor", "someone")],
     ["x-request-id set on the builder", (query) => query.setHeader("x-request-id", "other")],
-    ["another schema", (query) => query.setHeader("Accept-Profile", "auth")],
     [
       "the filter taken off the address",
       (query) => (query.url.searchParams.delete("tenant_id"), query),
@@ -495,6 +494,12 @@ describe("the gate", () => {
         `/rest/v1/messages?tenant_id=in.(${OWN})`,
       ]
     ) assert.throws(() => ask(path), { kind: "refused" }, path);
+    for (const name of ["accept-profile", "content-profile"]) {
+      assert.throws(
+        () => ask(`/rest/v1/messages?tenant_id=eq.${OWN}`, "GET", undefined, { [name]: "auth" }),
+        { code: "BH_HEADER" },
+      );
+    }
     assert.throws(
       () =>
         ask("/rest/v1/messages", "POST", { ...ROW, tenant_id: OWN }, {
@@ -575,12 +580,12 @@ describe("TenantScopedClient types", () => {
       });
       // @ts-expect-error: body is missing
       client.from("messages").insert({ development_id: "", unit_id: "", sender: "staff" });
-      // @ts-expect-error: no such column
       client.from("messages").insert({
         development_id: "",
         unit_id: "",
         sender: "",
         body: "",
+        // @ts-expect-error: no such column
         nope: 1,
       });
       // @ts-expect-error: the tenant of a row never changes
@@ -625,7 +630,7 @@ describe("TenantScopedClient against Postgres", () => {
     await rest?.stop();
     await server?.stop();
   });
-  const connect = (requestId = crypto.randomUUID(), tenantId = own.tenant) =>
+  const connect = (requestId: string = crypto.randomUUID(), tenantId = own.tenant) =>
     createTenantClient<Database>({
       url: rest.url,
       key: rest.key("service_role"),
@@ -661,11 +666,12 @@ describe("TenantScopedClient against Postgres", () => {
     const requestId = `req-${crypto.randomUUID()}`;
     const client = connect(requestId);
     const { data, error } = await client.from("messages").insert([message(), message()]).select(
-      "id, tenant_id, xmin::text",
+      "id, tenant_id",
     );
     assert.equal(error, null);
     assert.equal(data?.length, 2);
     const first = loose(data)[0];
+    const [stored] = await sql`select xmin::text from public.messages where id = ${first.id}`;
     await client.from("messages").update({ is_read: true }).eq("id", first.id).throwOnError();
     await client.from("messages").upsert({ ...message(), id: first.id, body: "changed" })
       .throwOnError();
@@ -685,7 +691,7 @@ describe("TenantScopedClient against Postgres", () => {
       assert.equal(event["tenant_id"], own.tenant);
       assert.equal(event["actor_role"], "service_role");
     }
-    assert.equal(String(BigInt(String(events[0]?.["xid"])) % 2n ** 32n), first.xmin);
+    assert.equal(String(BigInt(String(events[0]?.["xid"])) % 2n ** 32n), stored?.["xmin"]);
   });
 
   test("can't reach another tenant's rows by update, delete, upsert or a forged foreign key", async () => {

@@ -26,7 +26,8 @@ export type TenantScopeInput = {
   tables?: readonly string[] | Readonly<Record<string, string>> | undefined;
 };
 
-const INT8_MAX = 9_223_372_036_854_775_807n;
+/** `01`, `+1` and `-0` are the same numbers to Postgres, so they are not taken. */
+const WHOLE = /^(?:0|-?[1-9]\d{0,18})$/;
 /** Printable ASCII, no space at the ends: what a header carries unchanged. */
 const VISIBLE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
@@ -34,8 +35,7 @@ const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 const TENANT: Record<TenantKind, z.ZodType<string>> = {
   uuid: z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i)
     .transform((id) => id.toLowerCase()),
-  bigint: z.string().regex(/^(?:0|-?[1-9]\d{0,18})$/)
-    .refine((id) => BigInt(id) <= INT8_MAX && BigInt(id) >= -INT8_MAX),
+  bigint: z.string().refine((id) => WHOLE.test(id) && BigInt.asIntN(64, BigInt(id)) === BigInt(id)),
   text: z.string().max(200).regex(VISIBLE),
 };
 const header = z.string().max(200).regex(VISIBLE);
