@@ -548,12 +548,12 @@ set search_path = ''
 set row_security = off
 as $$
 begin
-    -- The sweeper: a lease that ended without an outcome (crash, lost response) is due again, a message that
-    -- ended its workers twenty times is not.
+    -- The sweeper: a lease that ended without an outcome (crash, lost response) is due again. A message that ended
+    -- its worker time after time is not: it would do so for ever, and hold up those behind it.
     update bulkhead.alert_outbox as o
     set
-        state = case when o.attempts >= 20 then 'dead' else o.state end,
-        settled_at = case when o.attempts >= 20 then at_time end,
+        state = case when o.attempts >= 20 and o.last_error = 'the worker did not report back' then 'dead' else o.state end,
+        settled_at = case when o.attempts >= 20 and o.last_error = 'the worker did not report back' then at_time end,
         last_error = 'the worker did not report back',
         lease_token = null,
         leased_until = null
@@ -643,7 +643,7 @@ begin
     return next bulkhead.check_row(
         name => 'alerts_undelivered',
         subject => 'database',
-        title => 'Alerts are waiting for delivery',
+        title => 'Every alert is delivered',
         severity => 'critical',
         category => 'alerting',
         status => case when late > 0 then 'fail' else 'pass' end,
@@ -676,7 +676,7 @@ begin
     return next bulkhead.check_row(
         name => 'dead_letters',
         subject => 'database',
-        title => 'Alerts were refused for good',
+        title => 'No alert was refused for good',
         severity => 'critical',
         category => 'alerting',
         status => case when dead > 0 then 'fail' else 'pass' end,

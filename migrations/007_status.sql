@@ -1,5 +1,5 @@
 -- Status: every rule of the boundary, the trail, the guard and the schedule, answered from the catalogs.
--- Public objects: views bulkhead.rules, bulkhead.protected_catalog, functions bulkhead.checks_boundary(),
+-- Public objects: views bulkhead.rules, bulkhead.protected_catalog, bulkhead.exposed_schemas, functions bulkhead.checks_boundary(),
 --   bulkhead.checks_trail(), bulkhead.checks_guard(), bulkhead.checks_schedule(), bulkhead.checks(),
 --   bulkhead.findings(), bulkhead.status().
 -- Each rule has docs/checks/<name>.md. Each remediation is SQL that can be run as it stands.
@@ -178,6 +178,39 @@ comment on view bulkhead.request_roles is
     'Roles that requests arrive as; obeys_rls says which of them row level security must hold';
 revoke all on bulkhead.request_roles from public, anon, authenticated, service_role;
 
+-- Not the setting alone: emptying it must not hide a table that the API serves.
+create view bulkhead.exposed_schemas
+with (security_invoker = true)
+as
+select namespace.oid, namespace.nspname
+from pg_catalog.pg_namespace as namespace
+where namespace.nspname in (
+        select unnest(settings.exposed_schemas)
+        from bulkhead.settings as settings
+        union all
+        -- What PostgREST was told to serve, where it is told so in the database.
+        select trim(both ' "' from served.name)
+        from pg_catalog.pg_db_role_setting as role_setting
+        join pg_catalog.pg_roles as role on role.oid = role_setting.setrole
+        cross join lateral unnest(role_setting.setconfig) as setting (text)
+        cross join lateral string_to_table(substring(setting.text from '^pgrst\.db_schemas=(.*)$'), ',') as served (name)
+        where role.rolname = 'authenticator'
+            and role_setting.setdatabase in (0, (select d.oid from pg_catalog.pg_database as d where d.datname = current_database()))
+        union all
+        select 'public'
+        where exists (
+            select
+            from pg_catalog.pg_roles as role
+            where role.rolname in ('anon', 'authenticated')
+                and has_schema_privilege(role.oid, 'public', 'usage')
+        )
+    )
+    -- The platform's own, and the kit's.
+    and namespace.nspname not in ('storage', 'graphql', 'graphql_public', 'realtime', 'bulkhead', 'bulkhead_api');
+comment on view bulkhead.exposed_schemas is
+    'Schemas that requests can reach: the configured ones, those that PostgREST serves, and public while API roles may use it';
+revoke all on bulkhead.exposed_schemas from public, anon, authenticated, service_role;
+
 -- ---------------------------------------------------------------- boundary
 
 create table bulkhead.kit_functions (
@@ -255,10 +288,8 @@ as $$
             class.oid,
             format('%I.%I', namespace.nspname, class.relname) as qualified
         from pg_catalog.pg_class as class
-        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
-        cross join bulkhead.settings as settings
-        where namespace.nspname = any (settings.exposed_schemas)
-            and class.relkind in ('r', 'p', 'f')
+        join bulkhead.exposed_schemas as namespace on namespace.oid = class.relnamespace
+        where class.relkind in ('r', 'p', 'f')
             and not exists (
                 select
                 from pg_catalog.pg_depend as member
@@ -959,10 +990,8 @@ as $$
             namespace.nspname,
             proc.oid::regprocedure::text as signature
         from pg_catalog.pg_proc as proc
-        join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
-        cross join bulkhead.settings as settings
+        join bulkhead.exposed_schemas as namespace on namespace.oid = proc.pronamespace
         where proc.prosecdef
-            and namespace.nspname = any (settings.exposed_schemas)
             and not exists (
                 select
                 from pg_catalog.pg_depend as member

@@ -1,7 +1,7 @@
 -- Every rule: no finding, an offender, its finding, the documented remedy, no finding, a look-alike, no finding.
 -- As postgres, who is no superuser; what only a superuser can break is in status.test.ts.
 begin;
-select plan(64);
+select plan(65);
 
 create table public.bh_tenants (
     id uuid primary key default gen_random_uuid(),
@@ -117,6 +117,9 @@ select is(pg_temp.cycle('table_unclassified',
      select bulkhead.exempt(''public.bh_plans'', ''the price list is the same for everybody'');
      create schema bh_private; create table bh_private.bh_orders (id integer)'),
     '0 1 0 0', 'table_unclassified');
+select is(pg_temp.after(
+    'update bulkhead.settings set exposed_schemas = ''{}''; create table public.bh_orders (id uuid primary key, tenant_id uuid not null)',
+    'select pg_temp.count_of(''table_unclassified'', ''public.bh\_%'')'), '1', 'table_unclassified is not silenced by a setting');
 select is(pg_temp.cycle('exempt_table_exposed',
     'create table public.bh_orders (id uuid primary key, tenant_id uuid); select bulkhead.exempt(''public.bh_orders'', ''somebody was in a hurry'')',
     'create table public.bh_plans (id integer primary key); select bulkhead.exempt(''public.bh_plans'', ''the price list is the same for everybody'')'),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { BulkheadError } from "../functions/_core/errors.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
@@ -133,6 +134,20 @@ describe("renderHtml()", () => {
     assert.match(html, /<html lang="en">/);
     assert.equal((html.match(/<h1/g) ?? []).length, 1);
   });
+});
+
+test("every rule has a page with its summary, ramification, resolution and example", async () => {
+  const sql = await readFile(new URL("../migrations/007_status.sql", import.meta.url), "utf8");
+  const rules = [...sql.matchAll(/^    \('(\w+)',\s+'(?:boundary|trail|guard|schedule)'/gm)].map((
+    [, name],
+  ) => name ?? "");
+  assert.ok(rules.length >= 45);
+  for (const name of [...rules, "checks_missing", "checks_failed"]) {
+    const page = await readFile(new URL(`../docs/checks/${name}.md`, import.meta.url), "utf8");
+    const headings = [...page.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+    assert.deepEqual(headings, ["Summary", "Ramification", "How to resolve", "Example"], name);
+    assert.match(page, new RegExp(`^# .+\\n\\n\`${name}\`\\n`));
+  }
 });
 
 test("renderMarkdown() fences SQL so that nothing in it ends the fence", () => {
@@ -342,6 +357,20 @@ describe("in a real database", () => {
     } finally {
       await withSql(server.superUrl, (sql) => sql.unsafe("alter role authenticated nobypassrls"));
     }
+  });
+
+  test("table_unclassified: every schema that PostgREST serves is looked into", async () => {
+    await using served = await cloneOf(server, openhouse.name);
+    await withSql(served.superUrl, async (sql) => {
+      await sql.unsafe(
+        "create schema api authorization postgres; create table api.orders (id integer)",
+      );
+      await sql.unsafe(
+        `alter role authenticator in database "${served.name}" set pgrst.db_schemas = 'public, api'`,
+      );
+    });
+    const found = await findings(served.url, "table_unclassified");
+    assert.deepEqual(found.map(({ subject }) => subject), ["api.orders"]);
   });
 
   test("foreign_key_not_enforced: disabled key triggers are a finding, and postgres can run the remedy", async () => {

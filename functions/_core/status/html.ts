@@ -1,6 +1,6 @@
 import type { Check, PublicStatus, StatusReport, Verdict } from "./contract.ts";
 import { STYLE } from "./html-style.ts";
-import { publicSummary, type Section, sections } from "./summary.ts";
+import { passTitle, publicSummary, type Section, sections } from "./summary.ts";
 
 const HEADLINE: Record<Verdict, string> = { green: "Green", red: "Red", unknown: "Unknown" };
 
@@ -110,8 +110,10 @@ function finding(check: Check): string {
   const colour = check.status === "fail" ? "red" : "unknown";
   return [
     `<article class="finding ${colour}">`,
-    `<h3>${escape(check.title)}: <code>${escape(check.subject)}</code></h3>`,
-    `<p class="what"><span class="chip ${check.status}">${word}</span>${check.severity} · <code>${check.name}</code></p>`,
+    `<h3><span class="chip ${check.status}">${word}</span>${escape(check.title)}: <code>${
+      escape(check.subject)
+    }</code></h3>`,
+    `<p class="what">${check.severity} · <code>${check.name}</code></p>`,
     check.detail ? `<p>${escape(check.detail)}</p>` : "",
     check.sample_ids?.length
       ? `<p class="what">Samples: ${
@@ -133,7 +135,7 @@ function remedy(text: string): string {
 function passedItem(check: Check): string {
   const note = check.detail ? `<span class="note">${escape(check.detail)}</span>` : "";
   return `<li><span class="mark" aria-hidden="true">✓</span><span><span class="hidden">Pass: </span>` +
-    `${escape(check.title)}</span>${note}</li>`;
+    `${escape(passTitle(check))}</span>${note}</li>`;
 }
 
 function time(value: string): string {

@@ -1,5 +1,5 @@
 import type { Check, StatusReport } from "./contract.ts";
-import { countsOf, sections } from "./summary.ts";
+import { countsOf, passTitle, sections } from "./summary.ts";
 
 const MARK = { pass: "✅", fail: "❌", unknown: "❔" } as const;
 const VERDICT = { green: "🟢 GREEN", red: "🔴 RED", unknown: "🟡 UNKNOWN" } as const;
@@ -41,7 +41,7 @@ function item(check: Check): string[] {
   const rule = `\`${check.name}\``;
   if (check.status === "pass") {
     return [
-      `- ${MARK.pass} ${text(check.title)} (${rule}${
+      `- ${MARK.pass} ${text(passTitle(check))} (${rule}${
         check.detail ? `, ${text(check.detail)}` : ""
       })`,
     ];

@@ -62,6 +62,18 @@ export function publicSummary(report: StatusReport): PublicStatus {
   };
 }
 
+/**
+ * The title of a check that passes. A canary is titled by what it looks for, since that is what an alert says; a rule
+ * by what must hold.
+ *
+ * @example
+ * passTitle(check); // "No finding: rows whose parent is gone"
+ */
+export function passTitle({ category, title }: Check): string {
+  if (category !== "canaries") return title;
+  return `No finding: ${title.charAt(0).toLowerCase()}${title.slice(1)}`;
+}
+
 /** How many checks passed, failed and could not be evaluated. */
 export function countsOf(checks: readonly Check[]): StatusReport["counts"] {
   const counts = { pass: 0, fail: 0, unknown: 0 };

@@ -1,5 +1,5 @@
 import type { Check, StatusReport, Verdict } from "./contract.ts";
-import { sections } from "./summary.ts";
+import { passTitle, sections } from "./summary.ts";
 
 /** How wide and how colourful; both decided by the caller, who knows the terminal. */
 export type TerminalOptions = { colour?: boolean; width?: number; quiet?: boolean };
@@ -46,10 +46,11 @@ export function renderTerminal(report: StatusReport, options: TerminalOptions = 
 function checkLines(check: Check, width: number, paint: Paint): string[] {
   const mark = paint(MARK[check.status], STYLE[check.status]);
   if (check.status === "pass") {
-    const note = check.detail === null ? "" : ` ${check.detail}`;
-    const room = width - 4 - check.title.length - 2;
-    const tail = note === "" || room < note.length ? "" : paint(` ${note}`, "dim");
-    return [`  ${mark} ${clip(check.title, width - 4)}${tail}`];
+    const title = clip(passTitle(check), width - 4);
+    const note = check.detail === null ? "" : `  ${plain(check.detail)}`;
+    return [
+      `  ${mark} ${title}${title.length + note.length > width - 4 ? "" : paint(note, "dim")}`,
+    ];
   }
   const lines = [`  ${mark} ${clip(`${check.title}: ${check.subject}`, width - 4)}`];
   lines.push(paint(`    ${clip(`${check.severity} · ${check.name}`, width - 4)}`, "dim"));
