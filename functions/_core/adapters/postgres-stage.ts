@@ -1,0 +1,262 @@
+import * as z from "zod";
+import type { Staging, TableDifference, TenantStage } from "../backup/restore-tenant.ts";
+import type { RestoreMode } from "../backup/restore-tenant.ts";
+import { BulkheadError } from "../errors.ts";
+import { copyIn, type Sql, type TransactionSql } from "./postgres.ts";
+import { quote } from "./postgres-export.ts";
+import { PINNED } from "./postgres-restore.ts";
+
+/** A staged table: its live counterpart, quoted and ready for SQL. */
+type Staged = {
+  readonly label: string;
+  readonly live: string;
+  readonly temp: string;
+  readonly columns: readonly string[];
+  readonly settable: readonly string[];
+  readonly keys: readonly string[];
+  readonly tenantColumn: string;
+};
+
+/**
+ * The live side of `restoreTenant`, in one transaction of one connection. The tenant's context is set, so the
+ * ledger names tenant and restore; triggers that are not Bulkhead's (mails, webhooks) are held back meanwhile.
+ *
+ * @example
+ * const stage = stageTenant(connect(url, { max: 1 }));
+ */
+export function stageTenant(sql: Sql): TenantStage {
+  return {
+    async canonical(tenant) {
+      try {
+        const [row] = await sql<
+          { id: string }[]
+        >`select bulkhead.canonical_tenant(${tenant}) as id`;
+        return row?.id ?? "";
+      } catch (error) {
+        if (!isState(error, "22P02")) throw error;
+        throw new BulkheadError(
+          "BH_TENANT_ID",
+          `Cannot restore the tenant "${tenant}": that is no tenant id`,
+          {
+            kind: "usage",
+            hint: "bulkhead backups show lists the tenants of a backup",
+            cause: error,
+          },
+        );
+      }
+    },
+    async run(options, work) {
+      try {
+        return await sql.begin(async (tx) => {
+          await tx.unsafe(PINNED);
+          await tx`select bulkhead.set_tenant(${options.tenant}, 'bulkhead restore', ${`restore:${options.backup}`})`;
+          const staging = new Stage(tx, options);
+          const result = await work(staging);
+          await staging.end();
+          return { result };
+        }).then(({ result }) => result);
+      } catch (error) {
+        throw explained(error);
+      }
+    },
+  };
+}
+
+class Stage implements Staging {
+  readonly #tx: TransactionSql;
+  readonly #options: { tenant: string; backup: string; mode: RestoreMode };
+  readonly #tables: Staged[] = [];
+  #enable: string[] = [];
+  #changed: Record<string, number> = {};
+
+  constructor(tx: TransactionSql, options: { tenant: string; backup: string; mode: RestoreMode }) {
+    this.#tx = tx;
+    this.#options = options;
+  }
+
+  async stage(entry: Parameters<Staging["stage"]>[0]): Promise<void> {
+    const live = `${quote(entry.schema)}.${quote(entry.name)}`;
+    const [row] = await this.#tx`
+      select t.tenant_column::text as tenant_column, t.key_columns::text[] as keys,
+        (select array_agg(a.attname::text) from pg_catalog.pg_attribute as a
+          where a.attrelid = t.relation and a.attnum > 0 and not a.attisdropped and a.attidentity <> 'a') as settable
+      from bulkhead.protected_tables as t
+      where t.relation = to_regclass(${live})
+    `;
+    const found = z.object({
+      tenant_column: z.string(),
+      keys: z.array(z.string()),
+      settable: z.array(z.string()),
+    }).safeParse(row);
+    if (!found.success) {
+      throw new BulkheadError(
+        "BH_RESTORE_SCHEMA",
+        `Cannot restore "${live}": it is not a protected table here`,
+        {
+          kind: "refused",
+          hint:
+            "Restore into a database of the backup's schema, or leave the table out with --table",
+        },
+      );
+    }
+    const { tenant_column, keys, settable } = found.data;
+    const temp = `bulkhead_stage_${this.#tables.length + 1}`;
+    const columns = entry.columns.map(quote);
+    // `as select`, not `like`: a generated column that is NOT NULL could not be loaded.
+    await this.#tx.unsafe(
+      `create temporary table ${temp} on commit drop as select ${
+        columns.join(", ")
+      } from ${live} with no data`,
+    );
+    await copyIn(this.#tx, `copy pg_temp.${temp} (${columns.join(", ")}) from stdin`, entry.rows);
+    const keep = new Set([...keys, tenant_column]);
+    this.#tables.push({
+      label: `${entry.schema}.${entry.name}`,
+      live,
+      temp: `pg_temp.${temp}`,
+      columns,
+      settable: entry.columns.filter((c) => settable.includes(c) && !keep.has(c)).map(quote),
+      keys: keys.map(quote),
+      tenantColumn: quote(tenant_column),
+    });
+  }
+
+  async differences(): Promise<TableDifference[]> {
+    const differences: TableDifference[] = [];
+    for (const table of this.#tables) {
+      const { live, temp, tenantColumn } = table;
+      const first = table.keys[0];
+      const [row] = await this.#tx.unsafe(
+        `select
+           count(*)::integer as staged,
+           count(*) filter (where l.${first} is null)::integer as missing,
+           count(*) filter (where l.${tenantColumn}::text = $1 and ${
+          differs(table)
+        })::integer as changed,
+           count(*) filter (where s.${tenantColumn}::text is distinct from $1)::integer as foreign_rows,
+           (select count(*)::integer from ${live} as x where x.${tenantColumn}::text = $1
+             and not exists (select from ${temp} as s where ${matches(table, "s", "x")})) as extra,
+           coalesce((array_agg(concat_ws(',', ${table.keys.map((k) => `s.${k}`).join(", ")}))
+             filter (where l.${tenantColumn}::text <> $1))[1:20], '{}') as collisions
+         from ${temp} as s
+         left join ${live} as l on ${matches(table, "s", "l")}`,
+        [this.#options.tenant],
+      );
+      const { foreign_rows, ...counts } = z.object({
+        staged: z.number(),
+        missing: z.number(),
+        changed: z.number(),
+        foreign_rows: z.number(),
+        extra: z.number(),
+        collisions: z.array(z.string()),
+      }).parse(row);
+      if (foreign_rows > 0) {
+        throw new BulkheadError(
+          "BH_OBJECT_MISMATCH",
+          `Cannot restore "${table.label}": ${foreign_rows} rows in the object belong to another tenant`,
+          { kind: "integrity", hint: "Choose another backup, and report how this one was written" },
+        );
+      }
+      differences.push({ table: table.label, ...counts });
+    }
+    return differences;
+  }
+
+  async insertMissing(): Promise<Map<string, number>> {
+    await this.#holdTriggers();
+    return await this.#each(
+      this.#tables,
+      (table) =>
+        `insert into ${table.live} (${table.columns.join(", ")}) overriding system value
+       select ${table.columns.map((c) => `s.${c}`).join(", ")} from ${table.temp} as s
+       where not exists (select from ${table.live} as l where ${matches(table, "s", "l")})`,
+    );
+  }
+
+  async updateChanged(): Promise<Map<string, number>> {
+    const updatable = this.#tables.filter((table) => table.settable.length > 0);
+    return await this.#each(
+      updatable,
+      (table) =>
+        `update ${table.live} as l set ${table.settable.map((c) => `${c} = s.${c}`).join(", ")}
+       from ${table.temp} as s where ${matches(table, "s", "l")} and ${differs(table)}`,
+    );
+  }
+
+  async deleteExtra(): Promise<Map<string, number>> {
+    return await this.#each(
+      [...this.#tables].reverse(),
+      (table) =>
+        `delete from ${table.live} as l where l.${table.tenantColumn}::text = current_setting('bulkhead.tenant')
+       and not exists (select from ${table.temp} as s where ${matches(table, "s", "l")})`,
+    );
+  }
+
+  /** Put the triggers back and say in the ledger what this was. */
+  async end(): Promise<void> {
+    for (const enable of this.#enable) await this.#tx.unsafe(enable);
+    const { tenant, backup, mode } = this.#options;
+    if (mode === "dry-run") return;
+    const metadata = JSON.stringify({ backup, mode, rows: this.#changed });
+    await this.#tx`
+      select bulkhead.log_change('restore', 'bulkhead.backup_runs', ${tenant}, ${metadata}::text::jsonb)
+    `;
+  }
+
+  async #each(
+    tables: readonly Staged[],
+    statement: (table: Staged) => string,
+  ): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for (const table of tables) {
+      const { count } = await this.#tx.unsafe(statement(table));
+      counts.set(table.label, count);
+      this.#changed[table.label] = (this.#changed[table.label] ?? 0) + count;
+    }
+    return counts;
+  }
+
+  async #holdTriggers(): Promise<void> {
+    const relations = this.#tables.map((table) => table.live);
+    const triggers = await this.#tx<{ disable: string; enable: string }[]>`
+      select
+        format('alter table %s disable trigger %I', bulkhead.qualified(g.tgrelid), g.tgname) as disable,
+        format('alter table %s enable %s trigger %I', bulkhead.qualified(g.tgrelid),
+          case g.tgenabled when 'A' then 'always' when 'R' then 'replica' else '' end, g.tgname) as enable
+      from unnest(${relations}::text[]) as r (name)
+      join pg_catalog.pg_trigger as g on g.tgrelid = r.name::regclass
+      where not g.tgisinternal and g.tgenabled <> 'D' and g.tgname not like 'bulkhead\\_%'
+    `;
+    for (const { disable } of triggers) await this.#tx.unsafe(disable);
+    this.#enable = triggers.map((row) => row.enable);
+  }
+}
+
+const matches = (table: Staged, a: string, b: string): string =>
+  table.keys.map((key) => `${a}.${key} = ${b}.${key}`).join(" and ");
+
+/** By image: json, xml and points have no equality, and 1.0 is not 1.00. */
+const differs = (table: Staged): string => {
+  const row = (of: string) => `row(${table.columns.map((c) => `${of}.${c}`).join(", ")})`;
+  return `pg_catalog.record_image_ne(${row("s")}, ${row("l")})`;
+};
+
+const isState = (error: unknown, code: string): error is Error & { detail?: string } =>
+  error instanceof Error && "code" in error && error.code === code;
+
+function explained(error: unknown): unknown {
+  for (const code of ["23503", "23505"]) {
+    if (!isState(error, code)) continue;
+    return new BulkheadError(
+      "BH_RESTORE_KEYS",
+      `Cannot restore the rows: ${error.message}: ${error.detail ?? ""}`,
+      {
+        kind: "refused",
+        hint:
+          "Nothing was changed. Restore the table that is pointed to as well (--table), or all of them",
+        cause: error,
+      },
+    );
+  }
+  return error;
+}

@@ -1,0 +1,180 @@
+import { BulkheadError } from "../errors.ts";
+import { decodeTables } from "./container.ts";
+import { openObject } from "./format.ts";
+import type { Keyring } from "./keyring.ts";
+import { type ObjectProblem, verifyObjects } from "./manifest.ts";
+import type { Manifest, ManifestObject } from "./manifest-schema.ts";
+import type { ObjectStore } from "./object-store.ts";
+import type { Difference, Loader, RestoreTarget } from "./restore-target.ts";
+import { type ContainerEntry, GLOBAL_TENANT } from "./types.ts";
+
+/** What happens while a backup is restored or verified. */
+export type RestoreProgress = {
+  readonly event: "object";
+  readonly tenant: string;
+  readonly rows: number;
+  readonly done: number;
+  readonly total: number;
+};
+
+/** Where objects come from. */
+export type Readable = {
+  readonly store: ObjectStore;
+  readonly keyring: Keyring;
+  readonly manifest: Manifest;
+  readonly onProgress?: (progress: RestoreProgress) => void;
+};
+
+/** The tables of one object, decrypted; a loop that ends has seen an object whose every byte was checked. */
+export async function* readObject(
+  from: Readable,
+  object: ManifestObject,
+): AsyncGenerator<ContainerEntry, void, void> {
+  const { tenant, backup, part, keyId, sha256, size, rawBytes } = object;
+  const stream = await from.store.get(object.key, { version: object.version });
+  yield* decodeTables(openObject({
+    stream,
+    tenantKey: (header) => from.keyring.tenantKey(header.tenant, header.keyId),
+    expect: { tenant, backup, part, keyId, sha256, size, rawBytes },
+  }));
+}
+
+/**
+ * Read every byte of every object: checksum, key, format, row counts against the manifest. Loads nothing.
+ *
+ * @example
+ * const { rows } = await verifyBackup({ store, keyring, manifest });
+ * @throws BulkheadError kind `integrity` at the first object that is not what the manifest says.
+ */
+export async function verifyBackup(from: Readable): Promise<{ rows: number; objects: number }> {
+  refuseMissing(await verifyObjects(from), from);
+  let rows = 0;
+  let done = 0;
+  for (const object of from.manifest.objects) {
+    let found = 0;
+    for await (const entry of readObject(from, object)) {
+      if (entry.kind === "table") found += await drained(entry.rows, entry.summary);
+    }
+    if (found !== object.rows) throw wrongRows(object, found);
+    rows += found;
+    done++;
+    from.onProgress?.(progressOf(object, done, from));
+  }
+  return { rows, objects: done };
+}
+
+/**
+ * Restore a whole backup into an empty database, in one transaction, and compare every table of every tenant
+ * with the hash that was taken when it was backed up. One difference undoes everything.
+ *
+ * @example
+ * const { rows } = await restoreBackup({ store, keyring, manifest, target });
+ */
+export async function restoreBackup(
+  from: Readable & { readonly target: RestoreTarget },
+): Promise<{ rows: number; tables: number }> {
+  const { manifest, target } = from;
+  await target.check(manifest);
+  refuseMissing(await verifyObjects(from), from);
+  // What belongs to no tenant first: tenants' rows point to it, never the other way round.
+  const objects = [...manifest.objects].sort((a, b) =>
+    Number(b.tenant === GLOBAL_TENANT) - Number(a.tenant === GLOBAL_TENANT)
+  );
+  return await target.load(manifest, async (loader) => {
+    let rows = 0;
+    let done = 0;
+    for (const object of objects) {
+      rows += await loadObject(from, object, loader);
+      done++;
+      from.onProgress?.(progressOf(object, done, from));
+    }
+    const { differences, tables } = await compare(manifest, loader);
+    if (differences.length > 0) throw different(differences);
+    return { rows, tables };
+  });
+}
+
+async function loadObject(from: Readable, object: ManifestObject, loader: Loader): Promise<number> {
+  let rows = 0;
+  for await (const entry of readObject(from, object)) {
+    if (entry.kind === "document") await loader.document(entry.document, entry.value);
+    else {
+      await loader.table(entry);
+      rows += (await entry.summary).rows;
+    }
+  }
+  if (rows !== object.rows) throw wrongRows(object, rows);
+  return rows;
+}
+
+/** Every table of the manifest against the database. */
+async function compare(
+  manifest: Manifest,
+  loader: Loader,
+): Promise<{ differences: Difference[]; tables: number }> {
+  const differences: Difference[] = [];
+  let tables = 0;
+  for (const object of manifest.objects) {
+    const tenant = object.tenant === GLOBAL_TENANT ? null : object.tenant;
+    for (const table of object.tables) {
+      const found = await loader.hash(table, tenant);
+      tables++;
+      if (found.rows === table.rows && found.hash === table.contentHash) continue;
+      differences.push({
+        tenant: object.tenant,
+        table: `${table.schema}.${table.name}`,
+        detail: found.rows === table.rows
+          ? `the content differs in ${found.rows} rows`
+          : `${found.rows} rows instead of ${table.rows}`,
+      });
+    }
+  }
+  return { differences, tables };
+}
+
+async function drained(
+  rows: ReadableStream<Uint8Array>,
+  summary: Promise<{ rows: number }>,
+): Promise<number> {
+  const reader = rows.getReader();
+  while (!(await reader.read()).done);
+  return (await summary).rows;
+}
+
+function progressOf(object: ManifestObject, done: number, from: Readable): RestoreProgress {
+  const total = from.manifest.objects.length;
+  return { event: "object", tenant: object.tenant, rows: object.rows, done, total };
+}
+
+function refuseMissing(problems: readonly ObjectProblem[], from: Readable): void {
+  const first = problems[0];
+  if (!first) return;
+  throw new BulkheadError(
+    "BH_BACKUP_INCOMPLETE",
+    `Cannot read the backup "${from.manifest.id}": object ${first.key}: ${first.detail}` +
+      (problems.length > 1 ? ` (and ${problems.length - 1} more)` : ""),
+    { kind: "integrity", hint: "Choose another one: bulkhead backups list, then --backup <id>" },
+  );
+}
+
+function wrongRows(object: ManifestObject, found: number): BulkheadError {
+  return new BulkheadError(
+    "BH_OBJECT_MISMATCH",
+    `Cannot restore "${object.tenant}": its object holds ${found} rows instead of ${object.rows}`,
+    { kind: "integrity", hint: "Choose another backup: bulkhead backups list" },
+  );
+}
+
+function different(differences: readonly Difference[]): BulkheadError {
+  const list = differences.slice(0, 10).map((d) => `${d.tenant} ${d.table}: ${d.detail}`);
+  return new BulkheadError(
+    "BH_RESTORE_DIFFERS",
+    `Cannot restore the backup: ${differences.length} tables differ from what was backed up: ${
+      list.join("; ")
+    }`,
+    {
+      kind: "integrity",
+      hint: "Nothing was kept. Check that both databases run the same migrations",
+    },
+  );
+}

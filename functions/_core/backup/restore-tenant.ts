@@ -1,0 +1,149 @@
+import { BulkheadError } from "../errors.ts";
+import type { Keyring } from "./keyring.ts";
+import type { Manifest, ManifestObject } from "./manifest-schema.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { readObject } from "./restore-backup.ts";
+import type { ContainerEntry } from "./types.ts";
+
+/** What a live restore may do. */
+export type RestoreMode = "dry-run" | "insert-missing" | "replace";
+
+/** How a table of the tenant differs from the backup, by primary key. */
+export type TableDifference = {
+  readonly table: string;
+  /** Rows in the backup. */
+  readonly staged: number;
+  /** In the backup, not in the database. */
+  readonly missing: number;
+  /** In both, not the same. */
+  readonly changed: number;
+  /** In the database, not in the backup. */
+  readonly extra: number;
+  /** Keys in the backup that now belong to another tenant. */
+  readonly collisions: readonly string[];
+};
+
+/** What was done, or with a dry run: what would be. */
+export type TenantRestore = {
+  readonly backup: string;
+  readonly tenant: string;
+  readonly mode: RestoreMode;
+  readonly tables: readonly (TableDifference & {
+    readonly inserted: number;
+    readonly updated: number;
+    readonly deleted: number;
+  })[];
+};
+
+/** The live database, inside one transaction that ends with `work`. */
+export interface TenantStage {
+  /** The tenant's id in its one spelling; throws for what is no id. */
+  canonical(tenant: string): Promise<string>;
+  run<T>(
+    options: { tenant: string; backup: string; mode: RestoreMode },
+    work: (staging: Staging) => Promise<T>,
+  ): Promise<T>;
+}
+
+/** Tables are staged beside the live ones, compared, then applied: parents first, deletes children first. */
+export interface Staging {
+  stage(entry: Extract<ContainerEntry, { kind: "table" }>): Promise<void>;
+  differences(): Promise<TableDifference[]>;
+  insertMissing(): Promise<Map<string, number>>;
+  updateChanged(): Promise<Map<string, number>>;
+  deleteExtra(): Promise<Map<string, number>>;
+}
+
+/**
+ * Put one tenant's rows back into a live database: stage, compare, then insert what is missing or make the
+ * tables what they were. One transaction, in the ledger like every other write; ledger rows are never restored.
+ *
+ * @example
+ * await restoreTenant({ store, keyring, manifest, tenant, mode: "insert-missing", tables: ["public.messages"], stage });
+ */
+export async function restoreTenant(options: {
+  readonly store: ObjectStore;
+  readonly keyring: Keyring;
+  readonly manifest: Manifest;
+  readonly tenant: string;
+  readonly mode: RestoreMode;
+  readonly tables?: readonly string[];
+  readonly stage: TenantStage;
+}): Promise<TenantRestore> {
+  const { manifest, mode } = options;
+  const tenant = await options.stage.canonical(options.tenant);
+  const object = manifest.objects.find((each) => each.kind === "tenant" && each.tenant === tenant);
+  if (!object) throw notInBackup(tenant, manifest);
+  const wanted = choose(object, options.tables);
+  return await options.stage.run({ tenant, backup: manifest.id, mode }, async (staging) => {
+    for await (const entry of readObject(options, object)) {
+      if (entry.kind === "table" && wanted.has(`${entry.schema}.${entry.name}`)) {
+        await staging.stage(entry);
+      }
+    }
+    // Here every byte of the object was checked.
+    const differences = await staging.differences();
+    refuseCollisions(differences, tenant);
+    const none = new Map<string, number>();
+    const inserted = mode === "dry-run" ? none : await staging.insertMissing();
+    const updated = mode === "replace" ? await staging.updateChanged() : none;
+    const deleted = mode === "replace" ? await staging.deleteExtra() : none;
+    return {
+      backup: manifest.id,
+      tenant,
+      mode,
+      tables: differences.map((difference) => ({
+        ...difference,
+        inserted: inserted.get(difference.table) ?? 0,
+        updated: updated.get(difference.table) ?? 0,
+        deleted: deleted.get(difference.table) ?? 0,
+      })),
+    };
+  });
+}
+
+function choose(object: ManifestObject, names: readonly string[] | undefined): Set<string> {
+  const present = object.tables.filter((table) => table.schema !== "bulkhead");
+  const full = (table: { schema: string; name: string }) => `${table.schema}.${table.name}`;
+  if (!names) return new Set(present.map(full));
+  const chosen = new Set<string>();
+  for (const name of names) {
+    const found = present.filter((table) => full(table) === name || table.name === name);
+    if (found.length !== 1 || !found[0]) {
+      throw new BulkheadError(
+        "BH_TABLE_NOT_IN_BACKUP",
+        `Cannot restore the table "${name}": the backup has ${
+          found.length ? "several" : "none"
+        } of that name`,
+        { kind: "usage", hint: `Name one of ${present.map(full).join(", ")}` },
+      );
+    }
+    chosen.add(full(found[0]));
+  }
+  return chosen;
+}
+
+function notInBackup(tenant: string, manifest: Manifest): BulkheadError {
+  return new BulkheadError(
+    "BH_TENANT_NOT_IN_BACKUP",
+    `Cannot restore the tenant "${tenant}": backup ${manifest.id} does not hold it`,
+    {
+      kind: "usage",
+      hint: "bulkhead backups show lists its tenants; --backup <id> chooses another",
+    },
+  );
+}
+
+function refuseCollisions(differences: readonly TableDifference[], tenant: string): void {
+  const hit = differences.filter((difference) => difference.collisions.length > 0);
+  if (hit.length === 0) return;
+  const list = hit.map((each) => `${each.table} ${each.collisions.join(", ")}`).join("; ");
+  throw new BulkheadError(
+    "BH_RESTORE_COLLISION",
+    `Cannot restore the tenant "${tenant}": these keys belong to another tenant now: ${list}`,
+    {
+      kind: "refused",
+      hint: "Nothing was changed. Restore the other tables with --table, or move those rows first",
+    },
+  );
+}

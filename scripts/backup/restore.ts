@@ -1,0 +1,148 @@
+import process from "node:process";
+import { Command, Option } from "commander";
+import { connect } from "../../functions/_core/adapters/postgres.ts";
+import { restoreTarget } from "../../functions/_core/adapters/postgres-restore.ts";
+import { stageTenant } from "../../functions/_core/adapters/postgres-stage.ts";
+import { newestBackup } from "../../functions/_core/backup/manifest.ts";
+import { restoreBackup } from "../../functions/_core/backup/restore-backup.ts";
+import { restoreTenant, type TenantRestore } from "../../functions/_core/backup/restore-tenant.ts";
+import { BulkheadError } from "../../functions/_core/errors.ts";
+import { isMain, runCli } from "../cli/run.ts";
+import { databaseFrom, openBackups } from "./environment.ts";
+
+type Options = {
+  databaseEnv: string;
+  intoEnv?: string;
+  backup?: string;
+  tenant?: string;
+  table?: string[];
+  insertMissing?: boolean;
+  replace?: boolean;
+  dryRun?: boolean;
+  json?: boolean;
+};
+
+/** `bulkhead restore`: a whole backup into an empty database, or one tenant's rows into a live one. */
+export function command(): Command {
+  return new Command("restore").description(
+    "Put rows back: a whole backup into an empty database (--into-env), or one tenant's rows into a live one " +
+      "(--tenant; shows what it would do unless told to do it).\n" +
+      "Reads DATABASE_URL, BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK.",
+  )
+    .option(
+      "--into-env <name>",
+      "variable with the connection string of an empty, migrated database",
+    )
+    .option("--backup <id>", "which backup; default the newest")
+    .option("--tenant <id>", "one tenant, into the live database")
+    .option("--table <names...>", "only these of the tenant's tables, such as public.messages")
+    .addOption(
+      new Option("--dry-run", "compare and change nothing (default)").conflicts([
+        "insertMissing",
+        "replace",
+      ]),
+    )
+    .addOption(new Option("--insert-missing", "insert rows that are gone").conflicts("replace"))
+    .option(
+      "--replace",
+      "make these tables of the tenant what they were: insert, update and delete",
+    )
+    .option(
+      "--database-env <name>",
+      "variable with the connection string of the live database",
+      "DATABASE_URL",
+    )
+    .option("--json", "print one JSON document on stdout")
+    .action(restore);
+}
+
+async function restore(options: Options): Promise<void> {
+  if ((options.intoEnv === undefined) === (options.tenant === undefined)) {
+    throw new BulkheadError("BH_USAGE", "Cannot restore: name either --into-env or --tenant", {
+      kind: "usage",
+      hint: "bulkhead restore --tenant <id> shows what is missing; bulkhead restore --help",
+    });
+  }
+  if (options.intoEnv !== undefined) return await whole(options, options.intoEnv);
+  return await one(options, options.tenant ?? "");
+}
+
+async function whole(options: Options, name: string): Promise<void> {
+  const url = databaseFrom(name);
+  const { store, kek, keyring } = await openBackups();
+  const { manifest } = await newestBackup({
+    store,
+    kek,
+    ...(options.backup ? { id: options.backup } : {}),
+  });
+  const sql = connect(url, { max: 1, applicationName: "bulkhead restore" });
+  try {
+    const started = Date.now();
+    const result = await restoreBackup({
+      store,
+      keyring,
+      manifest,
+      target: restoreTarget(sql, { url }),
+      onProgress: ({ tenant, rows, done, total }) =>
+        process.stderr.write(`  ${done}/${total}  ${tenant}  ${rows} rows\n`),
+    });
+    const seconds = (Date.now() - started) / 1000;
+    if (options.json) {
+      process.stdout.write(
+        `${JSON.stringify({ backup: manifest.id, ...result, seconds }, null, 2)}\n`,
+      );
+    } else {
+      console.log(
+        `Backup ${manifest.id} is restored: ${result.rows} rows, ${result.tables} tables compared, ${seconds} s`,
+      );
+    }
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function one(options: Options, tenant: string): Promise<void> {
+  const url = databaseFrom(options.databaseEnv);
+  const { store, kek, keyring } = await openBackups();
+  const { manifest } = await newestBackup({
+    store,
+    kek,
+    ...(options.backup ? { id: options.backup } : {}),
+  });
+  const mode = options.replace ? "replace" : options.insertMissing ? "insert-missing" : "dry-run";
+  const sql = connect(url, { max: 1, applicationName: "bulkhead restore" });
+  try {
+    const result = await restoreTenant({
+      store,
+      keyring,
+      manifest,
+      tenant,
+      mode,
+      ...(options.table ? { tables: options.table } : {}),
+      stage: stageTenant(sql),
+    });
+    print(result, options);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+function print(result: TenantRestore, options: Options): void {
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    return;
+  }
+  const verb = result.mode === "dry-run" ? "would change" : "changed";
+  for (const table of result.tables) {
+    console.log(
+      `${table.table}: ${table.staged} rows in the backup, ${table.missing} missing, ` +
+        `${table.changed} different, ${table.extra} not in the backup; ${verb}: ` +
+        `${table.inserted} inserted, ${table.updated} updated, ${table.deleted} deleted`,
+    );
+  }
+  if (result.mode === "dry-run") {
+    console.error("Nothing was changed. Do it with --insert-missing or --replace");
+  }
+}
+
+if (isMain(import.meta.url)) await runCli(command());
