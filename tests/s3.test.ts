@@ -1,3 +1,4 @@
+// needs: radosgw
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, request } from "node:http";
