@@ -1260,10 +1260,8 @@ begin
         v_rows := coalesce(v_rows, '{}');
 
         insert into bulkhead.canary_results (run_id, position, result)
-        select v_run, u.position, row(u.name, u.subject, u.title, u.severity, u.category, u.status, u.observed, u.threshold,
-            u.detail, u.remediation, u.sample_ids, u.reproduce_sql, u.fingerprint)::bulkhead.check_result
-        from unnest(v_rows) with ordinality
-            as u (name, subject, title, severity, category, status, observed, threshold, detail, remediation, sample_ids, reproduce_sql, fingerprint, position);
+        select v_run, i, v_rows[i]
+        from generate_subscripts(v_rows, 1) as i;
         update bulkhead.canary_runs as r
         set
             finished_at = at_time,

@@ -1,7 +1,7 @@
 -- Incidents from open to resolved, the outbox and its leases, signatures, and calls that leave signed or not at all.
 begin;
 set local search_path = public, extensions;
-select plan(53);
+select plan(56);
 
 delete from bulkhead.alert_outbox;
 delete from bulkhead.incidents;
@@ -140,6 +140,12 @@ select is(
     (select array[url, convert_from(body, 'UTF8')] from net.http_request_queue order by id desc limit 1),
     array['https://project.example/functions/v1/alert', '{}'], 'at its address');
 select matches((select headers ->> 'x-bulkhead-signature' from net.http_request_queue order by id desc limit 1), '^t=\d+,v1=[0-9a-f]{64}$', 'with a signature');
+update bulkhead.alert_outbox set attempts = 25, last_error = 'HTTP 503', lease_token = tests.id('token'), leased_until = now() - interval '1 second';
+select isnt(bulkhead.dispatch_alerts(), null, 'a lease that ended without an outcome wakes the function again');
+select is((select state from bulkhead.alert_outbox), 'pending', 'many tries are no reason to give a message up');
+update bulkhead.alert_outbox set lease_token = tests.id('token'), leased_until = now() - interval '1 second';
+select bulkhead.dispatch_alerts();
+select is((select state from bulkhead.alert_outbox), 'dead', 'a message that ends its workers again and again is');
 delete from bulkhead.alert_outbox;
 select is(bulkhead.dispatch_alerts(), null, 'nothing due, nobody woken');
 

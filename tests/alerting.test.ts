@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import postgres from "postgres";
 import { deliverAlerts } from "../functions/_core/alert/deliver.ts";
@@ -20,7 +22,7 @@ import { judge } from "../functions/_core/alert/watch.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
 import { startFunctions } from "./support/functions-host.ts";
 import { type Database, kitDatabase, type Server, startPostgres } from "./support/postgres.ts";
-import { startWebhook } from "./support/webhook.ts";
+import { type Answer, startWebhook } from "./support/webhook.ts";
 
 const secret = "0f".repeat(32);
 const project = "abcd.supabase.co";
@@ -357,6 +359,45 @@ describe("the watchdog", () => {
     assert.equal(said("green", "2026-11-21T02:44:00Z"), "unknown");
     assert.equal(said("green", "2026-11-21T03:20:00Z"), "unknown");
     assert.equal(said("green", "yesterday"), "unknown");
+  });
+});
+
+describe("bulkhead watchdog", () => {
+  const bin = fileURLToPath(new URL("../scripts/bin.mjs", import.meta.url));
+  async function watch(answer: Answer, flags: string[] = []) {
+    await using status = await startWebhook({ path: "/status.json" });
+    await using slack = await startWebhook();
+    status.answer(answer);
+    const args = [bin, "watchdog", "--url", status.url, "--json", ...flags];
+    const child = spawn(process.execPath, args, {
+      env: { ...process.env, SLACK_WEBHOOK_URL: slack.url },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => output += text);
+    const exit = await new Promise((resolve) => child.once("close", resolve));
+    return {
+      exit,
+      said: JSON.parse(output).verdict,
+      texts: slack.requests.map((r) => JSON.parse(r.body).text),
+    };
+  }
+  const status = (verdict: string, at = new Date()) => ({
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ verdict, checked_at: at.toISOString() }),
+  });
+
+  test("the watchdog is quiet on green and barks at everything else", async () => {
+    assert.deepEqual(await watch(status("green")), { exit: 0, said: "green", texts: [] });
+    const red = await watch(status("red"));
+    assert.deepEqual([red.exit, red.said], [1, "red"]);
+    assert.deepEqual(red.texts, ["🔴 Critical: Watchdog: status is red"]);
+    const old = await watch(status("green", new Date(Date.now() - 3_600_000)));
+    assert.deepEqual([old.exit, old.said, old.texts.length], [3, "unknown", 1]);
+    const down = await watch({ status: 503 });
+    assert.deepEqual([down.exit, down.said, down.texts.length], [4, "silent", 1]);
+    const quiet = await watch({ body: "<html>" }, ["--no-slack"]);
+    assert.deepEqual([quiet.exit, quiet.said, quiet.texts.length], [4, "silent", 0]);
   });
 });
 
