@@ -128,6 +128,21 @@ $$;
 comment on function bulkhead.foreign_keys_of(regclass) is 'Foreign keys of a table: those of the catalogs, and declared ones that were dropped';
 revoke all on function bulkhead.foreign_keys_of(regclass) from public;
 
+-- The ledger calls a table by the name under which it was protected, also after it was renamed.
+create function bulkhead.ledger_name(relation regclass)
+returns text
+language sql
+stable
+set search_path = ''
+set row_security = off
+as $$
+    select format('%I.%I', t.schema_name, t.table_name)
+    from bulkhead.protected_tables as t
+    where t.relation = ledger_name.relation
+$$;
+comment on function bulkhead.ledger_name(regclass) is 'What a protected table is called in bulkhead.audit_events';
+revoke all on function bulkhead.ledger_name(regclass) from public;
+
 create function bulkhead.key_text(alias text, columns name[])
 returns text
 language sql
@@ -244,7 +259,7 @@ begin
             errcode = 'BH403',
             message = format('%s is not protected; run select bulkhead.protect(%L)', relation, relation::text);
     end if;
-    v_mine := changes -> bulkhead.qualified(relation);
+    v_mine := changes -> bulkhead.ledger_name(relation);
     v_written := case
         when changes is null or (v_mine ->> 'is_too_much')::boolean then 'true'
         when jsonb_array_length(v_mine -> 'written') > 0
@@ -317,7 +332,7 @@ begin
         v_parent_partial := coalesce(v_parent_partial, v_fk.parent_columns);
         v_filters := case when v_written is not null then array[v_written] else '{}' end;
         if changes is not null and v_written is distinct from 'true' then
-            v_theirs := changes -> bulkhead.qualified(v_fk.parent);
+            v_theirs := changes -> bulkhead.ledger_name(v_fk.parent);
             if (v_theirs ->> 'is_truncated')::boolean or (v_theirs ->> 'is_too_much')::boolean
                 or jsonb_array_length(v_theirs -> 'deleted') > 0 and not v_parent_partial <@ v_fk.parent_key then
                 v_filters := array['true'];
@@ -785,8 +800,8 @@ begin
         select t.* into v_table
         from bulkhead.protected_tables as t
         where t.parent is null
-            and bulkhead.qualified(t.relation) = v_group.table_name;
-        continue when not found;
+            and bulkhead.ledger_name(t.relation) = v_group.table_name;
+        continue when not found or bulkhead.qualified(v_table.relation) is null;
         begin
             v_reasons := '{}';
             v_severity := 'warning';
@@ -796,7 +811,7 @@ begin
                 -- ledger, before the deletes are too many even if none of the rows was put back.
                 execute format(
                     'select count(*) from (select from %s as c where c.%I = %L::%s limit %s) as t',
-                    v_group.table_name, v_table.tenant_column, nullif(v_group.tenant_id, ''), v_table.tenant_type,
+                    bulkhead.qualified(v_table.relation), v_table.tenant_column, nullif(v_group.tenant_id, ''), v_table.tenant_type,
                     ceil(v_group.deleted / v_warning) + 1)
                 into v_remaining;
                 if v_group.deleted >= v_warning * (v_remaining + v_group.deleted) then

@@ -1,7 +1,7 @@
 -- The canaries: nothing found, an offender found, its remedy, and a look-alike that stays unfound; then the runner.
 begin;
 set local search_path = public, extensions;
-select plan(59);
+select plan(61);
 
 -- What a canary says by hand: the whole table, now.
 create function pg_temp.offenders(canary text)
@@ -107,6 +107,19 @@ insert into world.units (id, tenant_id, label) values (63, tests.id('nobody'), '
 select matches((pg_temp.row_of('tenant_misalignment')).detail, 'tenant_id is not in world.tenants', 'tenant_misalignment: a tenant that does not exist is found');
 delete from world.units where id = 63;
 select is(pg_temp.offenders('tenant_misalignment'), 0::bigint, 'tenant_misalignment: and gone with its row');
+
+-- A key of two columns, and a table that was renamed since it was protected.
+select pg_temp.status_of('tenant_misalignment');
+select pg_temp.drop_key('world.members', 'tenant_id');
+insert into world.members (tenant_id, user_id, role) values (tests.id('nobody'), tests.id('alice'), 'owner');
+select is(pg_temp.status_of('tenant_misalignment'), 'fail', 'tenant_misalignment: the pass over the changes finds rows with a composite key');
+delete from world.members where tenant_id = tests.id('nobody');
+select pg_temp.status_of('tenant_misalignment');
+alter table world.units rename to flats;
+insert into world.flats (id, tenant_id, label) values (64, tests.id('nobody'), 'stray');
+select is(pg_temp.status_of('tenant_misalignment'), 'fail', 'tenant_misalignment: and rows of a table that was renamed');
+delete from world.flats where id = 64;
+alter table world.flats rename to units;
 
 -- ---------------------------------------------------------------- abnormal_deletes
 insert into world.units (id, tenant_id, label) select i, tests.id('acme'), 'bulk' from generate_series(10001, 10400) as i;
