@@ -1,3 +1,4 @@
+-- The ledger: one event a row whoever writes, append-only, and who is named as the actor.
 begin;
 set local search_path = public, extensions;
 select plan(39);

@@ -1,3 +1,4 @@
+-- The guard: writes without a tenant or for another tenant are refused, whatever role or function carries them.
 begin;
 set local search_path = public, extensions;
 select plan(27);

@@ -1,3 +1,4 @@
+-- The boundary: what protect() leaves behind, and what each kind of caller then sees and may write.
 begin;
 set local search_path = public, extensions;
 select plan(44);
