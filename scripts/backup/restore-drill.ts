@@ -1,0 +1,169 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
+import { identityOf } from "../../functions/_core/adapters/postgres-restore.ts";
+import { newestBackup } from "../../functions/_core/backup/manifest.ts";
+import { BulkheadError } from "../../functions/_core/errors.ts";
+import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
+import { type DrillReport, runDrill } from "./drill.ts";
+import { openTarget } from "./drill-target.ts";
+import { databaseFrom, openBackups } from "./environment.ts";
+
+type Options = CommonOptions & {
+  backup?: string;
+  targetEnv?: string;
+  projectMigrations?: string[];
+  tests?: string[];
+  reportDir?: string;
+};
+
+/** Tests of the kit that prove the boundary in whatever database they run in. */
+const KIT_TESTS = ["000_helpers", "tenancy", "audit_events", "service_guard"];
+
+/** `bulkhead drill`: restore the newest backup somewhere else, and prove it. */
+export function command(): Command {
+  return commonOptions(
+    new Command("drill").description(
+      "Verify the newest backup, restore it into another Postgres, compare every table, test it, and report.\n" +
+        "Reads DATABASE_URL (where the drill is recorded), BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK. " +
+        "A drill without rows or without tests has failed.",
+    ),
+  )
+    .option("--backup <id>", "which backup; default the newest")
+    .option(
+      "--target-env <name>",
+      "variable with the connection string of an empty, migrated database; " +
+        "default: a fresh embedded Postgres",
+    )
+    .option(
+      "--project-migrations <files...>",
+      "your own migrations, in order, for the embedded Postgres",
+    )
+    .option("--tests <files...>", "your own pgTAP files, run besides the kit's")
+    .option("--report-dir <folder>", "write drill-<time>.json and .txt there")
+    .action(drill);
+}
+
+async function drill(options: Options): Promise<void> {
+  const projectMigrations = files(options.projectMigrations ?? [], "--project-migrations");
+  const ownTests = files(options.tests ?? [], "--tests");
+  const kitTests = KIT_TESTS.map((name) =>
+    fileURLToPath(new URL(`../../tests/${name}.test.sql`, import.meta.url))
+  );
+  if (options.targetEnv !== undefined) databaseFrom(options.targetEnv);
+  const source = connect(databaseFrom(options.databaseEnv), {
+    max: 1,
+    applicationName: "bulkhead drill record",
+  });
+  const say = options.json ? () => {} : (line: string) => void process.stderr.write(`${line}\n`);
+  try {
+    const sourceIdentity = await identityOf(source);
+    const { targetEnv } = options;
+    const { store, keyring, manifest } = await prepared(source, options);
+    say(`Drill of backup ${manifest.id}`);
+    const report = await runDrill({
+      store,
+      keyring,
+      manifest,
+      sourceIdentity,
+      openTarget: () => openTarget({ projectMigrations, ...(targetEnv ? { targetEnv } : {}) }),
+      tests: [...kitTests, ...ownTests],
+      say,
+    });
+    if (options.reportDir !== undefined) write(report, options.reportDir);
+    await record(source, report);
+    if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    else console.log(textOf(report));
+    if (!report.ok) {
+      throw new BulkheadError(
+        "BH_DRILL_FAILED",
+        `Cannot pass the drill of backup "${report.backup}": ${report.problems.join("; ")}`,
+        {
+          kind: "red",
+          hint: "See docs/runbooks/restore.md; until a drill passes, do not rely on this backup",
+        },
+      );
+    }
+  } finally {
+    await source.end({ timeout: 1 });
+  }
+}
+
+/** The backup to drill; what is wrong before there is one is a failed drill as well. */
+async function prepared(source: Sql, options: Options) {
+  const startedAt = new Date().toISOString();
+  try {
+    const backups = await openBackups();
+    const { store, kek } = backups;
+    const id = options.backup ? { id: options.backup } : {};
+    return { ...backups, manifest: (await newestBackup({ store, kek, ...id })).manifest };
+  } catch (error) {
+    if (error instanceof BulkheadError && error.kind === "usage") throw error;
+    const problem = error instanceof Error ? error.message : String(error);
+    await record(source, {
+      backup: options.backup ?? "none",
+      ok: false,
+      problems: [problem],
+      steps: [],
+      startedAt,
+      finishedAt: new Date().toISOString(),
+      target: "none",
+      rows: 0,
+      tables: 0,
+      tests: 0,
+      rpoSeconds: 0,
+      rtoSeconds: 0,
+    });
+    throw error;
+  }
+}
+
+async function record(source: Sql, report: DrillReport): Promise<void> {
+  const drill = {
+    backup_id: report.backup,
+    started_at: report.startedAt,
+    finished_at: report.finishedAt,
+    is_passed: report.ok,
+    restored_rows: report.rows,
+    tests: report.tests,
+    rpo_seconds: report.rpoSeconds,
+    rto_seconds: report.rtoSeconds,
+    report,
+  };
+  await source`select bulkhead.record_drill(${JSON.stringify(drill)}::text::jsonb)`;
+}
+
+function write(report: DrillReport, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const name = join(folder, `drill-${report.startedAt.replace(/[-:]|\.\d+/g, "")}`);
+  writeFileSync(`${name}.json`, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(`${name}.txt`, `${textOf(report)}\n`);
+}
+
+function textOf(report: DrillReport): string {
+  return [
+    `Restore drill of backup ${report.backup}: ${report.ok ? "PASSED" : "FAILED"}`,
+    `${report.startedAt} to ${report.finishedAt}, into ${report.target}`,
+    `${report.rows} rows, ${report.tables} tables compared, ${report.tests} tests`,
+    `Data that would be lost: ${report.rpoSeconds} s. Time to restored rows: ${report.rtoSeconds} s`,
+    ...report.steps.map(({ step, ok, ms, detail }) =>
+      `  ${ok ? "ok  " : "FAIL"}  ${step} (${ms} ms): ${detail}`
+    ),
+  ].join("\n");
+}
+
+/** Files and globs, each of which must match something. */
+function files(patterns: readonly string[], flag: string): string[] {
+  return patterns.flatMap((pattern) => {
+    if (existsSync(pattern)) return [pattern];
+    throw new BulkheadError("BH_USAGE", `Cannot read ${flag} "${pattern}": no such file`, {
+      kind: "usage",
+      hint: "Name files that exist; the shell expands patterns such as tests/*.sql",
+    });
+  });
+}
+
+if (isMain(import.meta.url)) await runCli(command());
