@@ -128,6 +128,9 @@ export type CopyOptions = {
 
 const CHUNK = 64 * 1024;
 
+/** Bytes that are not shared memory, in the types of Deno 2.1.4 and of TypeScript 5.9 alike. */
+type Bytes = ReturnType<TextEncoder["encode"]>;
+
 /**
  * The bytes of `copy … to stdout` as a web stream of chunks of about 64 KiB, with backpressure to the server.
  * A reader that cancels half-way leaves the connection unusable: end its pool with `end({ timeout: 0 })`.
@@ -139,10 +142,10 @@ export async function copyOut(
   sql: Sql | TransactionSql,
   statement: string,
   options: CopyOptions = {},
-): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+): Promise<ReadableStream<Bytes>> {
   const readable: Readable = await sql.unsafe(statement).readable();
   const source = readable[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+  return new ReadableStream<Bytes>({
     async pull(controller) {
       const parts: Uint8Array[] = [];
       let size = 0;
@@ -213,7 +216,7 @@ export async function copyIn(
   }
 }
 
-function concat(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+function concat(parts: readonly Uint8Array[], size: number): Bytes {
   const whole = new Uint8Array(size);
   let at = 0;
   for (const part of parts) {
