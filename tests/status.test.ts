@@ -99,7 +99,7 @@ describe("the verdict", () => {
 describe("renderTerminal()", () => {
   test("keeps to 80 columns, without colour and without the escape codes of a table's name", () => {
     const text = renderTerminal(red);
-    assert.doesNotMatch(text, /\u001b/);
+    assert.ok(!text.includes("\u001b"));
     for (const line of text.split("\n")) assert.ok(line.length <= 80, line);
     assert.match(text, /✗ No policy for anon/);
     assert.match(text, /fix: drop policy/);
@@ -107,7 +107,7 @@ describe("renderTerminal()", () => {
   });
 
   test("colours when asked, and leaves out what passes when quiet", () => {
-    assert.match(renderTerminal(red, { colour: true }), /\u001b\[31m✗/);
+    assert.ok(renderTerminal(red, { colour: true }).includes("\u001b[31m✗"));
     assert.doesNotMatch(
       renderTerminal(red, { quiet: true }),
       /Row level security is forced\s+6 tables/,
@@ -138,7 +138,7 @@ describe("renderHtml()", () => {
 
 test("every rule has a page with its summary, ramification, resolution and example", async () => {
   const sql = await readFile(new URL("../migrations/007_status.sql", import.meta.url), "utf8");
-  const rules = [...sql.matchAll(/^    \('(\w+)',\s+'(?:boundary|trail|guard|schedule)'/gm)].map((
+  const rules = [...sql.matchAll(/^ {4}\('(\w+)',\s+'(?:boundary|trail|guard|schedule)'/gm)].map((
     [, name],
   ) => name ?? "");
   assert.ok(rules.length >= 45);
