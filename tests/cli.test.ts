@@ -294,3 +294,19 @@ test("redact() takes passwords, webhooks and secret variables out of any text", 
     "postgresql://me:***@db:5432/x [BULKHEAD_KEK] [BULKHEAD_HMAC_SECRET] https://hooks.slack.com/services/*** /usr/bin:/bin",
   );
 });
+
+test("docs/errors.md lists every code that the source knows, and no other", async () => {
+  const root = fileURLToPath(new URL("../", import.meta.url));
+  const known = new Set<string>();
+  for (const part of ["migrations", "functions", "scripts"]) {
+    for (const name of await readdir(join(root, part), { recursive: true })) {
+      if (!/\.(ts|sql)$/.test(name)) continue;
+      const text = await readFile(join(root, part, name), "utf8");
+      for (const [, code] of text.matchAll(/"(BH_[A-Z0-9_]+)"/g)) known.add(code ?? "");
+      for (const [, code] of text.matchAll(/errcode = '(BH\d{3}|42501)'/g)) known.add(code ?? "");
+    }
+  }
+  const page = await readFile(join(root, "docs/errors.md"), "utf8");
+  const listed = [...page.matchAll(/^\| (BH_[A-Z0-9_]+|BH\d{3}|42501) /gm)].map(([, code]) => code);
+  assert.deepEqual([...listed].sort(), [...known].sort());
+});

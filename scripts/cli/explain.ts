@@ -43,7 +43,7 @@ export function explain(error: unknown, usage = "bulkhead --help"): Explained {
   if (code !== undefined && UNREACHABLE.has(code)) {
     const where = message === "" ? code : message;
     return {
-      code: "BH_DATABASE_UNREACHABLE",
+      code: "BH_DATABASE_UNAVAILABLE",
       message: `Cannot reach the database: ${where}`,
       hint: "check that the server runs and that the connection string names its host and port",
       exit: EXIT.unavailable,
