@@ -27,7 +27,7 @@ select is((select count(*)::int from bulkhead.plan('world.units')), 1, 'plan() h
 select lives_ok($$select bulkhead.protect('world.units')$$, 'protect() does no harm when run again');
 select lives_ok($$select bulkhead.protect('world.tenants'), bulkhead.protect('world.members')$$, 'protect() takes the tenants and the membership table');
 select is(
-    (select pg_get_constraintdef(oid) from pg_constraint where conname = 'units_development_id_fkey'),
+    (select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'world.units'::regclass and conname = 'units_development_id_fkey'),
     'FOREIGN KEY (tenant_id, development_id) REFERENCES world.developments(tenant_id, id) ON DELETE RESTRICT',
     'protect() puts the tenant into the foreign key and keeps its name');
 select is_empty(

@@ -9,6 +9,8 @@ export type DrillTarget = {
   name: string;
   url: string;
   loadUrl: string;
+  /** Made for this drill and thrown away after it. */
+  isOwn: boolean;
   stop(): Promise<void>;
 };
 
@@ -24,7 +26,13 @@ export async function openTarget(
 ): Promise<DrillTarget> {
   if (options.targetEnv !== undefined) {
     const url = databaseFrom(options.targetEnv);
-    return { name: options.targetEnv, url, loadUrl: url, stop: () => Promise.resolve() };
+    return {
+      name: options.targetEnv,
+      url,
+      loadUrl: url,
+      isOwn: false,
+      stop: () => Promise.resolve(),
+    };
   }
   // Only a drill needs a server, so only a drill pays for loading one.
   const { applyMigrations, createBaseline, startPostgres } = await import(
@@ -43,6 +51,7 @@ export async function openTarget(
     name: `Postgres ${server.major}, embedded`,
     url: server.url("drill"),
     loadUrl: server.urlAs("supabase_admin", "drill"),
+    isOwn: true,
     stop: () => server.stop(),
   };
 }
