@@ -1370,7 +1370,7 @@ values
         'abnormal_deletes', 'An abnormal number of rows deleted', 'warning', 'five_minutes',
         '{"window": "24 hours", "min_rows": 50, "warning_share": 0.10, "critical_share": 0.30, "transaction_rows": 10000, "learning": "7 days", "score": 6}',
         'docs/runbooks/abnormal_deletes.md',
-        E'Ask the actor named above whether it was meant.\nIf not, stop them first: revoke the key or the session.\nPut the rows back: bulkhead restore --tenant <id> --table <table> --mode insert-missing.',
+        E'Ask the actor named above whether it was meant.\nIf not, stop them first: revoke the key or the session.\nPut the rows back: bulkhead restore --tenant <id> --table <table> --insert-missing (first with --dry-run).',
         'bulkhead.canary_abnormal_deletes(jsonb)'
     ),
     (

@@ -568,7 +568,9 @@ begin
     ) then
         return null;
     end if;
-    return bulkhead.call_function('alert', '{}');
+    -- The action keeps a call from being replayed to another function, the nonce from being taken for a replay of the
+    -- one that left in the same second.
+    return bulkhead.call_function('alert', pg_catalog.jsonb_build_object('action', 'deliver', 'nonce', pg_catalog.gen_random_uuid()));
 end
 $$;
 comment on function bulkhead.dispatch_alerts(timestamptz) is

@@ -1,7 +1,7 @@
 -- Incidents from open to resolved, the outbox and its leases, signatures, and calls that leave signed or not at all.
 begin;
 set local search_path = public, extensions;
-select plan(56);
+select plan(58);
 
 delete from bulkhead.alert_outbox;
 delete from bulkhead.incidents;
@@ -136,9 +136,12 @@ select vault.create_secret('short', 'bulkhead_hmac_secret');
 select throws_ok($$select bulkhead.call_function('alert')$$, 'BH503', null, 'a short secret is none');
 select vault.update_secret(id, repeat('0f', 32)) from vault.secrets where name = 'bulkhead_hmac_secret';
 select lives_ok($$select bulkhead.dispatch_alerts()$$, 'with both a due message wakes the function');
+select is((select url from net.http_request_queue order by id desc limit 1), 'https://project.example/functions/v1/alert', 'at its address');
+select is((select convert_from(body, 'UTF8')::jsonb ->> 'action' from net.http_request_queue order by id desc limit 1), 'deliver', 'with the action that only this function takes');
+select bulkhead.dispatch_alerts();
 select is(
-    (select array[url, convert_from(body, 'UTF8')] from net.http_request_queue order by id desc limit 1),
-    array['https://project.example/functions/v1/alert', '{}'], 'at its address');
+    (select count(distinct headers ->> 'x-bulkhead-signature')::int from (select headers from net.http_request_queue order by id desc limit 2) as q),
+    2, 'two calls of one second are not taken for a replay');
 select matches((select headers ->> 'x-bulkhead-signature' from net.http_request_queue order by id desc limit 1), '^t=\d+,v1=[0-9a-f]{64}$', 'with a signature');
 update bulkhead.alert_outbox set attempts = 25, last_error = 'HTTP 503', lease_token = tests.id('token'), leased_until = now() - interval '1 second';
 select isnt(bulkhead.dispatch_alerts(), null, 'a lease that ended without an outcome wakes the function again');

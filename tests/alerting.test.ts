@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
@@ -99,7 +100,7 @@ describe("messages", () => {
       notice: renderAlert(notice, { project }),
       plain: renderPlain(of({}), { project }),
     };
-    if (process.env["BULKHEAD_UPDATE_SNAPSHOTS"] === "1") {
+    if (process.env["BULKHEAD_UPDATE_SNAPSHOT"] === "1") {
       writeFileSync(SNAPSHOTS, `${JSON.stringify(messages, null, 2)}\n`);
     }
     assert.deepEqual(
@@ -333,17 +334,19 @@ describe("the handler", () => {
   };
 
   test("alertHandler() answers a signed call once, and every other one with a code", async () => {
-    const header = await sign(secret, "{}", now);
-    assert.deepEqual(await call("{}", header), [200, 0]);
-    assert.deepEqual(await call("{}", header), [409, "BH_REPLAY"]);
-    assert.deepEqual(await call("{ }", header), [401, "BH_SIGNATURE"]);
-    assert.deepEqual(await call("{}"), [401, "BH_SIGNATURE"]);
-    assert.deepEqual(
-      await call("{}", await sign(secret, "{}", new Date(now.getTime() - 301_000))),
-      [401, "BH_SIGNATURE"],
-    );
-    assert.deepEqual(await call("[]", await sign(secret, "[]", now)), [400, "BH_BODY"]);
-    assert.deepEqual(await call("", await sign(secret, "", now)), [400, "BH_BODY"]);
+    const body = JSON.stringify({ action: "deliver", nonce: randomUUID() });
+    const header = await sign(secret, body, now);
+    assert.deepEqual(await call(body, header), [200, 0]);
+    assert.deepEqual(await call(body, header), [409, "BH_REPLAY"]);
+    assert.deepEqual(await call(` ${body}`, header), [401, "BH_SIGNATURE"]);
+    assert.deepEqual(await call(body), [401, "BH_SIGNATURE"]);
+    const late = await sign(secret, body, new Date(now.getTime() - 301_000));
+    assert.deepEqual(await call(body, late), [401, "BH_SIGNATURE"]);
+    for (
+      const other of ["", "[]", "{}", "{", body.replace("deliver", "run"), '{"action":"deliver"}']
+    ) {
+      assert.deepEqual(await call(other, await sign(secret, other, now)), [400, "BH_BODY"]);
+    }
     assert.deepEqual(await call("", header, "GET"), [405, "BH_METHOD"]);
     assert.deepEqual(await call("x".repeat(5000), header), [413, "BH_TOO_LARGE"]);
   });

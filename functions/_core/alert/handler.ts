@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
 import { SIGNATURE_HEADER, verifySignature } from "../signature.ts";
 import { deliverAlerts, type DeliverOptions, type Delivery } from "./deliver.ts";
@@ -12,7 +13,7 @@ export type AlertDeps = Omit<DeliverOptions, "post"> & {
   waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 };
 
-/** The database sends `{}`; nothing larger has business here. */
+/** The database sends some 70 bytes; nothing larger has business here. */
 const MAX_BODY = 4096;
 
 /**
@@ -40,7 +41,9 @@ export function alertHandler(prepare: () => AlertDeps): (request: Request) => Pr
         body,
         { now: deps.now() },
       );
-      if (!isObject(body)) return refusal(400, "BH_BODY", "the body is no JSON object");
+      if (!isCall(body)) {
+        return refusal(400, "BH_BODY", 'the body is not {"action": "deliver", "nonce": "…"}');
+      }
       if (!await deps.outbox.accept(signature)) {
         return refusal(409, "BH_REPLAY", "this call was accepted before");
       }
@@ -92,10 +95,13 @@ async function bodyOf(request: Request): Promise<Uint8Array | undefined> {
   return bytes;
 }
 
-function isObject(body: Uint8Array): boolean {
+/** What `bulkhead.dispatch_alerts` sends: the action is signed too, so no other function's call is one for this. */
+const call = z.object({ action: z.literal("deliver"), nonce: z.uuid() });
+
+function isCall(body: Uint8Array): boolean {
   try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-    return typeof value === "object" && value !== null && !Array.isArray(value);
+    return call.safeParse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body)))
+      .success;
   } catch {
     return false;
   }
