@@ -1,0 +1,29 @@
+import process from "node:process";
+import Table from "cli-table3";
+import { ledger } from "./ledger.ts";
+import { reads } from "./reads.ts";
+
+/** One ratio of the table; `atMost` where it is held to a number. */
+export type Row = { what: string; ratio: number; atMost?: number };
+
+const BENCHES: Record<string, () => Promise<Row[]>> = { ledger, reads };
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(
+    `Error: Cannot measure "${unknown.join(", ")}": no such benchmark\nTry: npm run bench -- ${
+      Object.keys(BENCHES).join(" ")
+    }`,
+  );
+  process.exit(2);
+}
+const table = new Table({ head: ["what", "ratio", "at most"], style: { head: [], border: [] } });
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  process.stderr.write(`measuring ${name} …\n`);
+  for (const { what, ratio, atMost } of await bench()) {
+    table.push([what, ratio.toFixed(2), atMost === undefined ? "" : atMost.toFixed(2)]);
+  }
+}
+console.log(table.toString());
