@@ -64,7 +64,12 @@ export async function runAttacks(
   const sql = postgres(url, {
     max: 1,
     onnotice: () => {},
-    connection: { application_name: "bulkhead attacks" },
+    // A lock that somebody holds ends the attempt with an error, which proves nothing, instead of waiting for ever.
+    connection: {
+      application_name: "bulkhead attacks",
+      lock_timeout: 5_000,
+      statement_timeout: 60_000,
+    },
   });
   try {
     const context = await survey(sql);

@@ -70,14 +70,14 @@ export function canonicalTenant(kind: TenantKind, value: unknown): string | unde
  */
 export function parseScope(input: TenantScopeInput): TenantScope {
   const kind = input.tenantKind ?? "uuid";
-  if (!(kind in TENANT)) throw refused("BH_TENANT", "tenantKind", "no uuid, bigint or text");
+  if (!(kind in TENANT)) throw malformed("BH_TENANT", "tenantKind", "no uuid, bigint or text");
   const tenantId = canonicalTenant(kind, input.tenantId);
   if (tenantId === undefined) {
-    throw refused("BH_TENANT", "tenantId", stateOf(input.tenantId, `no ${kind}`));
+    throw malformed("BH_TENANT", "tenantId", stateOf(input.tenantId, `no ${kind}`));
   }
   const actor = header.safeParse(input.actor);
   if (!actor.success) {
-    throw refused(
+    throw malformed(
       "BH_ACTOR",
       "actor",
       stateOf(input.actor, "not 1 to 200 printable ASCII characters"),
@@ -85,14 +85,14 @@ export function parseScope(input: TenantScopeInput): TenantScope {
   }
   const requestId = header.safeParse(input.requestId ?? crypto.randomUUID());
   if (!requestId.success) {
-    throw refused(
+    throw malformed(
       "BH_REQUEST_ID",
       "requestId",
       stateOf(input.requestId, "not 1 to 200 printable ASCII characters"),
     );
   }
   const column = identifier.safeParse(input.tenantColumn ?? "tenant_id");
-  if (!column.success) throw refused("BH_TABLES", "tenantColumn", "no plain column name");
+  if (!column.success) throw malformed("BH_TABLES", "tenantColumn", "no plain column name");
   return Object.freeze({
     tenantId,
     kind,
@@ -113,7 +113,7 @@ function parseTables(
     : Object.entries(tables);
   const parsed = z.array(z.tuple([identifier, identifier])).safeParse(pairs);
   if (!parsed.success) {
-    throw refused("BH_TABLES", "tables", "a name in it is no plain table or column name");
+    throw malformed("BH_TABLES", "tables", "a name in it is no plain table or column name");
   }
   return new Map(parsed.data);
 }
@@ -151,7 +151,7 @@ function stateOf(value: unknown, malformed: string): string {
   return value === "" ? "it is empty" : `it is ${malformed}`;
 }
 
-function refused(code: string, name: string, state: string): BulkheadError {
+function malformed(code: string, name: string, state: string): BulkheadError {
   return new BulkheadError(code, `Cannot make a tenant client with "${name}": ${state}`, {
     kind: "usage",
     hint:
