@@ -579,7 +579,11 @@ declare
     v_lo bigint;
     v_hi bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 begin
-    select c.horizon into v_lo from bulkhead.delete_cursor as c for update;
+    select c.horizon into v_lo from bulkhead.delete_cursor as c for update skip locked;
+    if not found then
+        -- The nightly pass holds it to its end: everything since the committed horizon is read from the ledger meanwhile.
+        return (select c.horizon from bulkhead.delete_cursor as c);
+    end if;
     with events as materialized (
         select * from bulkhead.deletes_between(v_lo, v_hi)
     ),
