@@ -54,7 +54,10 @@ let failed = 0;
 async function runSuite(suite: Suite): Promise<void> {
   const lacks = missing(suite.needs);
   if (lacks) {
-    output.skipped(suite.name, `needs ${lacks.name}; install it with: ${lacks.install}`);
+    output.skipped(
+      suite.name,
+      `needs ${lacks.names.join(", ")}; install it with: ${lacks.install}`,
+    );
     if (env.BULKHEAD_REQUIRE_ALL) failed++;
     return;
   }

@@ -4,57 +4,71 @@ import { hasRadosgw } from "../support/radosgw.ts";
 import { ROOT } from "../support/sql-files.ts";
 import { isExecutable } from "../support/unprivileged.ts";
 
-type Component = { found: () => boolean; install: string };
+type Component = { found: () => boolean; packages: string };
 
 const extension15 = (name: string) =>
   existsSync(`/usr/share/postgresql/15/extension/${name}.control`);
 const installed = (name: string) => existsSync(join(ROOT, "node_modules", name, "package.json"));
-const apt = (packages: string) => `apt-get install --no-install-recommends ${packages}`;
+
+/** What `npm ci` brings; everything else is a Debian package. */
+const NPM = "";
 
 /** What a suite may need beyond Node and `npm ci`, how it is recognised and what installs it. */
 export const COMPONENTS: Record<string, Component> = {
   "postgres-15": {
     found: () => isExecutable("/usr/lib/postgresql/15/bin/postgres"),
-    install: apt("postgresql-15"),
+    packages: "postgresql-15",
   },
-  "pg_cron": { found: () => extension15("pg_cron"), install: apt("postgresql-15-cron") },
-  "pgtap-15": { found: () => extension15("pgtap"), install: apt("postgresql-15-pgtap") },
+  "pg_cron": { found: () => extension15("pg_cron"), packages: "postgresql-15-cron" },
+  "pgtap-15": { found: () => extension15("pgtap"), packages: "postgresql-15-pgtap" },
   "plpgsql_check": {
     found: () => extension15("plpgsql_check"),
-    install: apt("postgresql-15-plpgsql-check"),
+    packages: "postgresql-15-plpgsql-check",
   },
   "pg_prove": {
     found: () => isExecutable("/usr/bin/pg_prove") && isExecutable("/usr/bin/psql"),
-    install: apt("libtap-parser-sourcehandler-pgtap-perl postgresql-client-15"),
+    packages: "libtap-parser-sourcehandler-pgtap-perl postgresql-client-15",
   },
   "pg_dump-15": {
     found: () => isExecutable("/usr/lib/postgresql/15/bin/pg_dump"),
-    install: apt("postgresql-client-15"),
+    packages: "postgresql-client-15",
   },
-  "radosgw": { found: hasRadosgw, install: apt("radosgw ceph-mon ceph-osd ceph-common") },
-  "deno-edge": { found: () => installed("deno-edge"), install: "npm ci" },
-  "deno": { found: () => installed("deno"), install: "npm ci" },
-  "supabase-cli": { found: () => installed("supabase"), install: "npm ci" },
-  "typescript": { found: () => installed("typescript"), install: "npm ci" },
+  "radosgw": { found: hasRadosgw, packages: "radosgw ceph-mon ceph-osd ceph-common" },
+  "deno-edge": { found: () => installed("deno-edge"), packages: NPM },
+  "deno": { found: () => installed("deno"), packages: NPM },
+  "supabase-cli": { found: () => installed("supabase"), packages: NPM },
+  "typescript": { found: () => installed("typescript"), packages: NPM },
 };
 
 const known = new Map<string, boolean>();
 
 /**
- * The first component that is missing, and the command that installs it.
+ * The components that are missing and the one command that installs them, or undefined when all are there.
  *
  * @example
- * missing(["postgres-15", "pg_cron"]); // { name: "pg_cron", install: "apt-get install …" } or undefined
+ * missing(["postgres-15", "pg_cron"]); // { names: ["pg_cron"], install: "apt-get install … postgresql-15-cron" }
  */
-export function missing(needs: readonly string[]): { name: string; install: string } | undefined {
-  for (const name of needs) {
+export function missing(
+  needs: readonly string[],
+): { names: string[]; install: string } | undefined {
+  const absent = needs.filter((name) => {
     const component = COMPONENTS[name];
     if (!component) {
       throw new Error(`Cannot detect "${name}": it is not in tests/runner/components.ts`);
     }
     const found = known.get(name) ?? component.found();
     known.set(name, found);
-    if (!found) return { name, install: component.install };
-  }
-  return undefined;
+    return !found;
+  });
+  if (absent.length === 0) return undefined;
+  const packages = absent.map((name) => COMPONENTS[name]?.packages ?? NPM).filter((name) =>
+    name !== NPM
+  );
+  const install = [
+    ...(packages.length < absent.length ? ["npm ci"] : []),
+    ...(packages.length > 0
+      ? [`apt-get install --no-install-recommends ${[...new Set(packages)].join(" ")}`]
+      : []),
+  ];
+  return { names: absent, install: install.join(" && ") };
 }
