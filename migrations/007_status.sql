@@ -55,6 +55,8 @@ from (values
     ('kit_grant',                  'boundary', 'critical', 'database', 'API roles cannot write the kit''s tables'),
     ('ledger_append_only',         'trail',    'critical', 'ledger',   'The audit trail is append-only'),
     ('ledger_grant',               'trail',    'critical', 'ledger',   'Nobody may change the audit trail'),
+    ('ledger_rls',                 'trail',    'critical', 'ledger',   'Row level security holds the audit trail'),
+    ('ledger_policy',              'trail',    'critical', 'ledger',   'Members can read their own trail only'),
     ('ledger_partition_missing',   'trail',    'critical', 'ledger',   'The audit trail has room for this month and the next'),
     ('seal_lag',                   'trail',    'critical', 'ledger',   'The audit trail is sealed'),
     ('seal_broken',                'trail',    'critical', 'ledger',   'The newest seals match the audit trail'),
@@ -621,17 +623,9 @@ as $$
     select coalesce(
         translate(expression, '() ', '') = translate(
             format(
-                '%I = any select bulkhead.current_tenants as current_tenants%s',
+                '%I = ANY SELECT bulkhead.current_tenants AS current_tenants::%s[]',
                 tenant_column,
-                case when tenant_type = 'pg_catalog.text'::pg_catalog.regtype then '' else '::' || tenant_type::text || '[]' end
-            ),
-            '() ', ''
-        )
-        or translate(expression, '() ', '') = translate(
-            format(
-                '%I = ANY SELECT bulkhead.current_tenants AS current_tenants%s',
-                tenant_column,
-                case when tenant_type = 'pg_catalog.text'::pg_catalog.regtype then '' else '::' || tenant_type::text || '[]' end
+                format_type(tenant_type, null)
             ),
             '() ', ''
         ),
@@ -1159,6 +1153,42 @@ as $$
         and not coalesce(role.rolsuper, false)
         and not (coalesce(role.rolname, '') = 'bulkhead_audit' and acl.privilege_type = 'INSERT' and ledger.qualified = 'bulkhead.audit_events')
     group by ledger.qualified
+    union all
+    select bulkhead.offence_row(
+        'ledger_rls',
+        ledger.qualified,
+        'Row level security is off or not forced: whoever is granted select reads the trail of every tenant',
+        format('alter table %s enable row level security, force row level security;', ledger.qualified),
+        format('select relrowsecurity, relforcerowsecurity from pg_catalog.pg_class where oid = %L::regclass', ledger.qualified)
+    )
+    from ledger
+    join pg_catalog.pg_class as class on class.oid = ledger.oid
+    where not class.relrowsecurity
+        or not class.relforcerowsecurity
+    union all
+    select bulkhead.offence_row(
+        'ledger_policy',
+        format('%s.%I', ledger.qualified, policy.polname),
+        'A permissive policy shows or takes more than a member''s own trail',
+        format('drop policy %I on %s;', policy.polname, ledger.qualified)
+        || case when policy.polname = 'bulkhead_own_trail' then
+            ' create policy bulkhead_own_trail on bulkhead.audit_events for select to authenticated'
+            || ' using (tenant_id = any ((select bulkhead.current_tenants())::text[]));'
+        else '' end,
+        format('select * from pg_catalog.pg_policies where schemaname = ''bulkhead'' and policyname = %L', policy.polname)
+    )
+    from ledger
+    join pg_catalog.pg_policy as policy on policy.polrelid = ledger.oid
+    left join pg_catalog.pg_roles as writer on writer.rolname = 'bulkhead_audit'
+    where policy.polpermissive
+        and not (
+            ledger.qualified = 'bulkhead.audit_events'
+            and (
+                policy.polcmd = 'a' and policy.polroles = array[writer.oid]
+                or policy.polcmd = 'r'
+                and bulkhead.is_tenant_expression(pg_get_expr(policy.polqual, policy.polrelid), 'tenant_id', 'pg_catalog.text')
+            )
+        )
     union all
     select bulkhead.offence_row(
         'ledger_partition_missing',

@@ -1,7 +1,7 @@
 -- Every rule: no finding, an offender, its finding, the documented remedy, no finding, a look-alike, no finding.
 -- As postgres, who is no superuser; what only a superuser can break is in status.test.ts.
 begin;
-select plan(65);
+select plan(68);
 
 create table public.bh_tenants (
     id uuid primary key default gen_random_uuid(),
@@ -269,6 +269,13 @@ select is(pg_temp.cycle('ledger_append_only', $$create or replace function publi
     '0 1 0 0', 'ledger_append_only sees another function behind the same name');
 select is(pg_temp.cycle('ledger_grant', 'grant delete on bulkhead.audit_events to service_role', 'grant select on bulkhead.audit_events to authenticated', 'bulkhead.%'),
     '0 1 0 0', 'ledger_grant');
+select is(pg_temp.cycle('ledger_rls', 'alter table bulkhead.audit_events no force row level security', 'grant select on bulkhead.audit_events to authenticated', 'bulkhead.%'),
+    '0 1 0 0', 'ledger_rls');
+select is(pg_temp.cycle('ledger_policy', 'create policy bh_support on bulkhead.audit_events for select to authenticated using (true)',
+    'create policy bh_hours on bulkhead.audit_events as restrictive for select to authenticated using (created_at > now() - interval ''1 year'')', 'bulkhead.%'),
+    '0 1 0 0', 'ledger_policy sees a policy that shows everything');
+select is(pg_temp.cycle('ledger_policy', 'alter policy bulkhead_own_trail on bulkhead.audit_events using (true)', 'select 1', 'bulkhead.%'),
+    '0 1 0 0', 'ledger_policy sees a widened policy');
 select is(pg_temp.cycle('ledger_partition_missing',
     $$do 'begin execute ''drop table bulkhead.audit_events_'' || to_char(date_trunc(''month'', now() at time zone ''UTC'') + interval ''1 month'', ''YYYYMM''); end'$$,
     'create index on bulkhead.audit_events (tenant_id)', 'bulkhead.%'),

@@ -19,6 +19,7 @@ import { startFunctions } from "./support/functions-host.ts";
 import {
   cloneOf,
   type Database,
+  kitDatabase,
   openhouseDatabase,
   type Server,
   startPostgres,
@@ -372,6 +373,52 @@ describe("in a real database", () => {
     const found = await findings(served.url, "table_unclassified");
     assert.deepEqual(found.map(({ subject }) => subject), ["api.orders"]);
   });
+
+  for (const [type, first] of [["text", "'acme'"], ["bigint", "1"], ["integer", "1"]] as const) {
+    test(`${type} tenants in another column, with partitions and quoted names, are green`, async () => {
+      await using other = await kitDatabase(server);
+      await withSql(other.url, (sql) =>
+        sql.unsafe(`
+          create table public.orgs (id ${type} primary key, name text);
+          insert into public.orgs values (${first}, 'Acme');
+          create table public."Survey Answers" (
+            "Answer Id" bigint generated always as identity primary key,
+            "Org Id" ${type} not null
+          );
+          create table public.facts (id bigint, org_id ${type} not null, at date not null, primary key (org_id, id, at)) partition by range (at);
+          create table public.facts_2026 partition of public.facts for values from ('2026-01-01') to ('2027-01-01');
+          select bulkhead.configure('public.orgs', tenant_column => 'org_id');
+          select bulkhead.protect('public.orgs');
+          select bulkhead.protect('public."Survey Answers"', 'Org Id');
+          select bulkhead.protect('public.facts');
+        `));
+      for (const category of ["boundary", "guard"]) {
+        const report = await statusOf(other.url, category);
+        const found = report.checks.filter(({ status }) => status !== "pass");
+        assert.deepEqual(
+          found.map(({ name, subject, detail }) => `${name} ${subject} ${detail}`),
+          [],
+        );
+      }
+      // The remedy names the column and the root.
+      await withSql(
+        other.url,
+        (sql) =>
+          sql.unsafe(
+            'drop policy bulkhead_tenant on public."Survey Answers"; drop policy bulkhead_tenant on public.facts_2026',
+          ),
+      );
+      const found = await findings(other.url, "tenant_policy");
+      assert.deepEqual(found.map(({ subject }) => subject), [
+        'public."Survey Answers"',
+        "public.facts_2026",
+      ]);
+      for (const { remediation } of found) {
+        await withSql(other.url, (sql) => sql.unsafe(remediation));
+      }
+      assert.equal((await statusOf(other.url, "boundary")).verdict, "green");
+    });
+  }
 
   test("foreign_key_not_enforced: disabled key triggers are a finding, and postgres can run the remedy", async () => {
     await using broken = await cloneOf(server, openhouse.name);

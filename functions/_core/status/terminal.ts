@@ -26,7 +26,8 @@ export function renderTerminal(report: StatusReport, options: TerminalOptions = 
   const width = options.width ?? 80;
   const paint: Paint = (text, style) =>
     options.colour ? `\u001b[${ANSI[style]}m${text}\u001b[0m` : text;
-  const lines: string[] = [];
+  const where = `${report.database}, Postgres ${report.server_version}, ${report.checked_at}`;
+  const lines = [paint(clip(where, width), "dim")];
   for (const section of sections(report)) {
     const shown = section.checks.filter((check) => !options.quiet || check.status !== "pass");
     if (shown.length === 0) continue;
