@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import postgres from "postgres";
 import {
@@ -168,6 +170,20 @@ describe("canaries of OpenHouse", () => {
     assert.equal((await deletes())[0]?.["n"], 1500, "and each delete is rolled up once");
     await run();
     assert.equal((await deletes())[0]?.["n"], 1500);
+  });
+
+  test("every query of every runbook runs", async () => {
+    const folder = new URL("../docs/runbooks/", import.meta.url);
+    let queries = 0;
+    for (const file of readdirSync(folder)) {
+      const text = readFileSync(new URL(file, folder), "utf8");
+      for (const [, block = ""] of text.matchAll(/```sql\n([\s\S]*?)```/g)) {
+        queries += 1;
+        const query = block.replaceAll("<tenant>", randomUUID()).replaceAll("<id>", randomUUID());
+        await assert.doesNotReject(sql.unsafe(query), `${file}: ${block}`);
+      }
+    }
+    assert.ok(queries >= 8);
   });
 
   test("a table that somebody locks is unknown within seconds, and the other checks go on", async () => {
