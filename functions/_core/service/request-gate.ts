@@ -1,8 +1,8 @@
 import { BulkheadError } from "../errors.ts";
 import { embedsOf } from "./embeds.ts";
 import {
-  canonicalTenant,
   isIdentifier,
+  isTenant,
   printable,
   tenantColumnOf,
   type TenantScope,
@@ -81,11 +81,11 @@ function checkRows(
   }
   const body = parsed(request.body);
   for (const row of Array.isArray(body) ? body : [body]) {
-    const tenant = typeof row === "object" && row !== null
-      ? new Map(Object.entries(row)).get(column)
-      : undefined;
-    if (canonicalTenant(scope.kind, tenant) !== scope.tenantId) {
-      throw refused("BH_TENANT_MISMATCH", `a row names no tenant or another one in "${column}"`);
+    if (!isObject(row) || !Object.hasOwn(row, column) || !isTenant(scope, row[column])) {
+      throw refused(
+        "BH_TENANT_MISMATCH",
+        `a row names no tenant or another one in "${column}"`,
+      );
     }
   }
   for (const columns of params.getAll("columns")) {
@@ -102,7 +102,7 @@ function checkRows(
 
 function checkUpdate(column: string, params: URLSearchParams, body: string | undefined): void {
   const changes = parsed(body);
-  if (typeof changes !== "object" || changes === null || Array.isArray(changes)) {
+  if (!isObject(changes)) {
     throw refused("BH_GATE", "the update's body is no object");
   }
   if (
@@ -111,6 +111,10 @@ function checkUpdate(column: string, params: URLSearchParams, body: string | und
   ) {
     throw refused("BH_TENANT_IMMUTABLE", `the update sets "${column}"`);
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parsed(body: string | undefined): unknown {

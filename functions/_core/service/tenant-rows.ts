@@ -1,5 +1,5 @@
 import { BulkheadError } from "../errors.ts";
-import { canonicalTenant, isIdentifier, type TenantScope } from "./tenant-scope.ts";
+import { isIdentifier, isTenant, type TenantScope } from "./tenant-scope.ts";
 
 /** A row as JSON takes it. */
 export type Row = Record<string, unknown>;
@@ -19,7 +19,7 @@ export function stampRows(scope: TenantScope, column: string, values: unknown): 
 function stamp(scope: TenantScope, column: string, value: unknown): Row {
   const row = { ...plainRow(value) };
   const named = row[column];
-  if (named !== undefined && canonicalTenant(scope.kind, named) !== scope.tenantId) {
+  if (named !== undefined && !isTenant(scope, named)) {
     throw refused(
       "BH_TENANT_MISMATCH",
       `Cannot write a row for another tenant: its "${column}" differs from the client's`,
