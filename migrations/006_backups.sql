@@ -1,7 +1,7 @@
 -- Backups: what leaves the platform, in which shape, and the record of every run and drill.
 -- Public objects: tables bulkhead.backup_runs, backup_objects, drills; functions bulkhead.tables_to_export(),
---   export_query(), content_hash(), schema_fingerprint(), broken_foreign_keys(), claim_backup(), record_backup_object(),
---   finish_backup(), record_drill(), dispatch_backup(), checks_backups().
+--   export_query(), content_hash(), schema_fingerprint(), broken_foreign_keys(), claim_backup(), hold_backup(),
+--   note_backup(), record_backup_object(), finish_backup(), record_drill(), dispatch_backup(), checks_backups().
 -- Never: reads a key, deletes a backup, calls a run complete whose manifest is not written.
 -- Errors: BH601 a table is neither protected nor exempt, BH602 another backup is running, BH603 the lease is lost,
 --   BH604 no such run, BH605 there are no tenants' tables.
@@ -511,8 +511,8 @@ begin
         perform bulkhead.end_abandoned_backups(claim_backup.source = 'runner');
         select r.* into v_running from bulkhead.backup_runs as r where r.state = 'running' for update;
         if v_running.id is null then
-            insert into bulkhead.backup_runs (id, source, lease_token, leased_until)
-            values (claim_backup.id, claim_backup.source, gen_random_uuid(), now() + lease)
+            insert into bulkhead.backup_runs (id, source, lease_token, leased_until, snapshot_xmin)
+            values (claim_backup.id, claim_backup.source, gen_random_uuid(), now() + lease, pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
             returning backup_runs.id, lease_token into backup_id, token;
             return;
         end if;
@@ -557,6 +557,31 @@ end
 $$;
 comment on function bulkhead.hold_backup(text, uuid, interval) is 'Renews the lease, or gives it back (lease 0) so that the next call can go on; refuses (BH603) who lost it';
 revoke all on function bulkhead.hold_backup(text, uuid, interval) from public;
+
+create function bulkhead.note_backup(id text, token uuid, fingerprint text, tenant_left_out text default null)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+#variable_conflict use_column
+begin
+    perform bulkhead.hold_backup(note_backup.id, note_backup.token);
+    update bulkhead.backup_runs as r set
+        schema_fingerprint = coalesce(r.schema_fingerprint, note_backup.fingerprint),
+        left_out = case
+            when tenant_left_out is null or tenant_left_out = any (r.left_out) then r.left_out
+            else r.left_out || tenant_left_out
+        end
+    where r.id = note_backup.id;
+    return exists (
+        select from bulkhead.backup_runs as r where r.id = note_backup.id and r.schema_fingerprint = note_backup.fingerprint
+    );
+end
+$$;
+comment on function bulkhead.note_backup(text, uuid, text, text) is 'Remembers the schema a run began with and who was too large for it; false when the schema is another one by now';
+revoke all on function bulkhead.note_backup(text, uuid, text, text) from public;
 
 create function bulkhead.record_backup_object(id text, token uuid, entry jsonb)
 returns void
@@ -669,7 +694,7 @@ set search_path = ''
 set row_security = off
 as $$
     -- The nonce tells two calls of one second apart: the same signature twice is a replay.
-    select bulkhead.call_function('backup', jsonb_build_object('action', 'run', 'nonce', gen_random_uuid()))
+    select bulkhead.call_function('backup', jsonb_build_object('action', 'backup', 'nonce', gen_random_uuid()))
 $$;
 comment on function bulkhead.dispatch_backup() is 'Asks the function backup to begin a backup, or to go on with one; returns pg_net''s request id';
 revoke all on function bulkhead.dispatch_backup() from public;

@@ -8,7 +8,11 @@ import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
 import { openRunLedger } from "../../functions/_core/adapters/postgres-runs.ts";
 import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
 import { openKeyring } from "../../functions/_core/backup/keyring.ts";
-import { type BackupResult, runBackup } from "../../functions/_core/backup/run-backup.ts";
+import {
+  type BackupResult,
+  recordFailure,
+  runBackup,
+} from "../../functions/_core/backup/run-backup.ts";
 import { readEnv } from "../../functions/_core/env.ts";
 import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
 import { databaseFrom } from "./environment.ts";
@@ -38,7 +42,6 @@ async function backup(options: Options): Promise<void> {
   const url = databaseFrom(options.databaseEnv);
   const store = openStore(env);
   const kek = await kekFromBase64(env.BULKHEAD_KEK);
-  const keyring = await openKeyring({ store, kek });
 
   const interrupted = new AbortController();
   const sql = connect(url, { max: 1, applicationName: "bulkhead backup runs" });
@@ -59,11 +62,16 @@ async function backup(options: Options): Promise<void> {
   }
 
   async function run(): Promise<BackupResult> {
+    const ledger = openRunLedger(sql, "runner");
+    const keyring = await openKeyring({ store, kek }).catch(async (error) => {
+      await recordFailure(ledger, error, new Date());
+      throw error;
+    });
     const source = await openSource(url, { shared: true });
     try {
       return await runBackup({
         source,
-        ledger: openRunLedger(sql, "runner"),
+        ledger,
         store,
         kek,
         keyring,

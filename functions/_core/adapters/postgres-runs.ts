@@ -40,6 +40,22 @@ export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
         }::text::jsonb)`
       );
     },
+    async note(fingerprint, leftOut) {
+      const [row] = await translated(() =>
+        sql<{ same: boolean }[]>`
+          select bulkhead.note_backup(${id}, ${token}::uuid, ${fingerprint}, ${
+          leftOut ?? null
+        }) as same
+        `
+      );
+      return row?.same === true;
+    },
+    async leftOut() {
+      const [row] = await sql<{ tenants: string[] }[]>`
+        select left_out as tenants from bulkhead.backup_runs where id = ${id}
+      `;
+      return row?.tenants ?? [];
+    },
     async earlier(backupId) {
       const [run] = await sql`
         select r.snapshot_xmin::text as xmin, r.schema_fingerprint as fingerprint

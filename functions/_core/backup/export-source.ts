@@ -54,7 +54,8 @@ export type EarlierRun = {
 
 /** Facts that end up in `bulkhead.backup_runs`. */
 export type RunFacts = {
-  readonly snapshotXmin: string;
+  /** Null: keep what the claim recorded. */
+  readonly snapshotXmin: string | null;
   readonly fingerprint: string;
   readonly tenants: number;
   readonly rows: number;
@@ -73,6 +74,10 @@ export interface RunLedger {
   /** Objects that an interrupted run has uploaded already. */
   objects(): Promise<readonly ManifestObject[]>;
   record(entry: ManifestObject): Promise<void>;
+  /** Remember the schema of the run (false: it is another one by now), and a tenant too large for it. */
+  note(fingerprint: string, leftOut?: string): Promise<boolean>;
+  /** Tenants that were left out in earlier calls. */
+  leftOut(): Promise<readonly string[]>;
   /** The run behind a manifest, when it is of this database and complete. */
   earlier(backupId: string): Promise<EarlierRun | null>;
   complete(facts: RunFacts): Promise<void>;

@@ -97,6 +97,19 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
   }
 }
 
+/**
+ * Record a failure that came before there was a run (no keyring, the wrong key): a backup that could not even
+ * begin must be seen too. Silent when somebody else is at work or the database is away.
+ */
+export async function recordFailure(ledger: RunLedger, error: unknown, now: Date): Promise<void> {
+  try {
+    await ledger.claim(newBackupId(now));
+    await ledger.fail(error instanceof Error ? error.message : String(error));
+  } catch {
+    // The error itself is on its way to whoever called.
+  }
+}
+
 type ExportAll = RunBackupOptions & {
   readonly id: string;
   readonly state: SourceState;

@@ -1,0 +1,72 @@
+import { edgeBackup, type EdgeBackupOutcome } from "../backup/edge-backup.ts";
+import type { BackupDeps } from "../backup/handler.ts";
+import { kekFromBase64 } from "../backup/kek.ts";
+import { openKeyring } from "../backup/keyring.ts";
+import { recordFailure } from "../backup/run-backup.ts";
+import { openStore, type StoreEnv } from "./open-store.ts";
+import { connect, type Sql } from "./postgres.ts";
+import { openSource } from "./postgres-export.ts";
+import { openRunLedger } from "./postgres-runs.ts";
+
+/** The variables of the function, parsed. */
+export type EdgeEnv = StoreEnv & {
+  readonly SUPABASE_DB_URL: string;
+  readonly BULKHEAD_HMAC_SECRET: string;
+  readonly BULKHEAD_KEK: string;
+};
+
+/**
+ * What the function `backup` works with. Connections live as long as a call: a worker may be reused or not.
+ *
+ * @example
+ * backupHandler(() => edgeDeps(readEnv(process.env, variables)));
+ */
+export function edgeDeps(env: EdgeEnv): BackupDeps {
+  const withSql = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
+    const sql = connect(env.SUPABASE_DB_URL, { max: 1, applicationName: "bulkhead backup runs" });
+    try {
+      return await work(sql);
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  };
+  return {
+    hmacSecret: env.BULKHEAD_HMAC_SECRET,
+    now: () => new Date(),
+    accept: (signature) =>
+      withSql(async (sql) => {
+        const [row] = await sql<{ is_new: boolean }[]>`
+          select bulkhead.accept_call(${signature}) as is_new
+        `;
+        return row?.is_new === true;
+      }),
+    work: () => withSql((sql) => call(env, sql)),
+  };
+}
+
+async function call(env: EdgeEnv, sql: Sql): Promise<EdgeBackupOutcome> {
+  const ledger = openRunLedger(sql, "edge");
+  const opened = await open(env).catch(async (error) => {
+    await recordFailure(ledger, error, new Date());
+    throw error;
+  });
+  try {
+    return await edgeBackup({
+      ...opened,
+      ledger,
+      tool: "bulkhead 0.1.0",
+      now: () => new Date(),
+      callAgain: async () => void await sql`select bulkhead.dispatch_backup()`,
+    });
+  } finally {
+    await opened.source.close();
+  }
+}
+
+async function open(env: EdgeEnv) {
+  const store = openStore(env);
+  const kek = await kekFromBase64(env.BULKHEAD_KEK);
+  const keyring = await openKeyring({ store, kek });
+  const source = await openSource(env.SUPABASE_DB_URL, { shared: false });
+  return { store, kek, keyring, source };
+}
