@@ -2,11 +2,12 @@ import process from "node:process";
 import Table from "cli-table3";
 import { ledger } from "./ledger.ts";
 import { reads } from "./reads.ts";
+import { status } from "./status.ts";
 
 /** One ratio of the table; `atMost` where it is held to a number. */
 export type Row = { what: string; ratio: number; atMost?: number };
 
-const BENCHES: Record<string, () => Promise<Row[]>> = { ledger, reads };
+const BENCHES: Record<string, () => Promise<Row[]>> = { ledger, reads, status };
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in BENCHES));
