@@ -20,6 +20,7 @@ import { renderAlert, renderPlain, type SlackMessage } from "../functions/_core/
 import { type PostOutcome, postToSlack } from "../functions/_core/alert/slack.ts";
 import { code, fit, plain } from "../functions/_core/alert/text.ts";
 import { judge } from "../functions/_core/alert/watch.ts";
+import { BulkheadError } from "../functions/_core/errors.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
 import { startFunctions } from "./support/functions-host.ts";
 import { type Database, kitDatabase, type Server, startPostgres } from "./support/postgres.ts";
@@ -349,6 +350,44 @@ describe("the handler", () => {
     }
     assert.deepEqual(await call("", header, "GET"), [405, "BH_METHOD"]);
     assert.deepEqual(await call("x".repeat(5000), header), [413, "BH_TOO_LARGE"]);
+  });
+});
+
+describe("the handler in trouble", () => {
+  test("alertHandler() answers 500 and 503 with a code, and keeps the cause to its log", async () => {
+    const logged: string[] = [];
+    const log = console.error;
+    console.error = (...words: unknown[]) => void logged.push(words.join(" "));
+    try {
+      const body = JSON.stringify({ action: "deliver", nonce: randomUUID() });
+      const answer = async (error: Error) => {
+        const handle = alertHandler(() => {
+          throw error;
+        });
+        const response = await handle(
+          new Request("http://127.0.0.1/alert", { method: "POST", body }),
+        );
+        return [response.status, await response.json()];
+      };
+      assert.deepEqual(await answer(new Error("secret in here")), [500, {
+        code: "BH_INTERNAL",
+        message: "the alerts could not be delivered",
+      }]);
+      const away = new BulkheadError("BH_DATABASE_UNAVAILABLE", "Cannot reach the database", {
+        kind: "unavailable",
+        hint: "",
+      });
+      assert.deepEqual(await answer(away), [503, {
+        code: "BH_DATABASE_UNAVAILABLE",
+        message: "the database does not answer",
+      }]);
+    } finally {
+      console.error = log;
+    }
+    assert.deepEqual(logged, [
+      "BH_UNEXPECTED secret in here",
+      "BH_DATABASE_UNAVAILABLE Cannot reach the database",
+    ]);
   });
 });
 

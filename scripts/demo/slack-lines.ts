@@ -20,10 +20,9 @@ export function slackLines(body: string): string[] {
   return (parts.length > 0 ? parts : [text])
     .flatMap((part) => part.split("\n"))
     .map((line) =>
-      line.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&").replaceAll(
-        /[*`]/g,
-        "",
-      )
+      // Bold and code lose their marks; the star of a `select *` stays.
+      line.replaceAll(/(^|\s)\*(\S|\S[^*]*\S)\*(?=\s|$)/g, "$1$2").replaceAll("`", "")
+        .replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&")
     )
     .filter((line) => line.trim() !== "")
     .flatMap((line) => wrap(line, 72));
