@@ -1,7 +1,7 @@
 -- The canaries: nothing found, an offender found, its remedy, and a look-alike that stays unfound; then the runner.
 begin;
 set local search_path = public, extensions;
-select plan(61);
+select plan(64);
 
 -- What a canary says by hand: the whole table, now.
 create function pg_temp.offenders(canary text)
@@ -133,6 +133,9 @@ select is((pg_temp.row_of('abnormal_deletes')).severity, 'warning', 'as a warnin
 select matches((pg_temp.row_of('abnormal_deletes')).detail, 'mallory in transaction ' || pg_current_xact_id()::text, 'with actor and transaction');
 delete from world.units where id between 10061 and 10200;
 select is((pg_temp.row_of('abnormal_deletes')).severity, 'critical', 'abnormal_deletes: half of the rows are critical');
+select matches(
+    (select r.detail from bulkhead.canary_abnormal_deletes('{"min_rows": 100000, "transaction_rows": 100}') as r),
+    'deleted by one transaction and not put back: .* for mallory', 'abnormal_deletes: one very large transaction is found whatever its share');
 insert into world.units (id, tenant_id, label) select i, tests.id('acme'), 'back' from generate_series(10001, 10200) as i;
 select is(pg_temp.offenders('abnormal_deletes'), 0::bigint, 'abnormal_deletes: putting the rows back is the remedy');
 insert into world.units (id, tenant_id, label) select i, tests.id('birch'), 'bulk' from generate_series(20001, 21000) as i;
@@ -160,6 +163,15 @@ truncate world.units;
 select is(
     (select string_agg(distinct r.severity, ',') from bulkhead.canary_abnormal_deletes('{"min_rows": 100000}') as r where r.detail like '%truncated%'),
     'critical', 'abnormal_deletes: TRUNCATE is always critical');
+
+create table world.notes (id uuid primary key, tenant_id uuid not null references world.tenants (id) on delete restrict);
+select bulkhead.protect('world.notes');
+drop table world.notes;
+select is(
+    (select r.severity from bulkhead.canary_abnormal_deletes('{"min_rows": 100000}') as r where r.subject = 'world.notes'),
+    'critical', 'abnormal_deletes: a protected table that was dropped is critical');
+select is(pg_temp.offenders('orphaned_rows'), 0::bigint, 'and stops no other check');
+delete from bulkhead.protected_tables where table_name = 'notes';
 
 -- ---------------------------------------------------------------- failed_onboarding
 select is(pg_temp.status_of('failed_onboarding'), 'no row', 'failed_onboarding: nobody asked for it, so it has nothing to say');
