@@ -415,6 +415,8 @@ begin
             'grant execute on function bulkhead.current_tenants(), bulkhead.current_tenant(), bulkhead.caller(),'
             || ' bulkhead.canonical_tenant(text), bulkhead.set_tenant(text, text, text) to %I', v_role);
     end loop;
+    -- What was generated here is compared from now on.
+    perform bulkhead.declare_generated();
     perform bulkhead.log_change('configure', 'bulkhead.settings', null, (select to_jsonb(s) from bulkhead.settings as s));
 end
 $$;

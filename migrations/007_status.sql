@@ -1679,8 +1679,7 @@ revoke all on function bulkhead.status(text) from public;
 
 -- ---------------------------------------------------------------- what was installed
 
--- Functions that configure() and protect() write are left out: they differ from database to database.
-create function bulkhead.declare_kit()
+create function bulkhead.declare_functions(functions regprocedure[])
 returns bigint
 language sql
 volatile
@@ -1690,18 +1689,9 @@ as $$
     with installed as (
         insert into bulkhead.kit_functions (signature, definition)
         select
-            proc.oid::regprocedure::text,
-            pg_get_functiondef(proc.oid)
-        from pg_catalog.pg_proc as proc
-        join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
-        where namespace.nspname in ('bulkhead', 'bulkhead_api')
-            and proc.prokind in ('f', 'p')
-            and proc.proname not in ('canonical_tenant', 'member_tenants')
-            and not exists (
-                select
-                from bulkhead.protected_tables as t
-                where t.audit_function = proc.proname
-            )
+            declared.oid::regprocedure::text,
+            pg_get_functiondef(declared.oid)
+        from unnest(functions) as declared (oid)
         on conflict (signature) do update
         set definition = excluded.definition,
             installed_at = now()
@@ -1710,8 +1700,47 @@ as $$
     select count(*)
     from installed
 $$;
+comment on function bulkhead.declare_functions(regprocedure[]) is 'Records functions as they are now; returns how many';
+revoke all on function bulkhead.declare_functions(regprocedure[]) from public;
+
+-- The trigger functions that protect() generates are compared with their table's declaration, see write_function.
+create function bulkhead.declare_kit()
+returns bigint
+language sql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+    select bulkhead.declare_functions(array(
+        select proc.oid::regprocedure
+        from pg_catalog.pg_proc as proc
+        join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
+        where namespace.nspname in ('bulkhead', 'bulkhead_api')
+            and proc.prokind in ('f', 'p')
+            and not exists (
+                select
+                from bulkhead.protected_tables as t
+                where t.audit_function = proc.proname
+            )
+    ))
+$$;
 comment on function bulkhead.declare_kit() is
     'Records the kit''s functions as they are now; the last migration calls it, and each later one that changes a function';
 revoke all on function bulkhead.declare_kit() from public;
+
+create function bulkhead.declare_generated()
+returns bigint
+language sql
+volatile
+set search_path = ''
+set row_security = off
+as $$
+    select bulkhead.declare_functions(array[
+        'bulkhead.canonical_tenant(text)'::regprocedure,
+        'bulkhead.member_tenants(jsonb, text)'::regprocedure
+    ])
+$$;
+comment on function bulkhead.declare_generated() is 'Records the two functions that configure() has just generated';
+revoke all on function bulkhead.declare_generated() from public;
 
 select bulkhead.declare_kit();

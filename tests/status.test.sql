@@ -1,7 +1,7 @@
 -- Every rule: no finding, an offender, its finding, the documented remedy, no finding, a look-alike, no finding.
 -- As postgres, who is no superuser; what only a superuser can break is in status.test.ts.
 begin;
-select plan(68);
+select plan(69);
 
 create table public.bh_tenants (
     id uuid primary key default gen_random_uuid(),
@@ -255,6 +255,11 @@ select is(pg_temp.cycle('kit_function_changed',
     $$create or replace function bulkhead.caller() returns name language sql stable parallel safe set search_path = '' as 'select ''postgres''::name'$$,
     'comment on function bulkhead.caller() is ''who asks''', '%caller%'),
     '0 1 0 0', 'kit_function_changed');
+
+select is(pg_temp.cycle('kit_function_changed',
+    $$create or replace function bulkhead.member_tenants(claims jsonb, wanted text) returns text[] language sql stable set search_path = '' as 'select array[wanted]'$$,
+    'select bulkhead.configure(''public.bh_tenants'', ''org_id'')', '%member_tenants%'),
+    '0 1 0 0', 'kit_function_changed sees who a member is, and follows configure()');
 
 -- trail
 select is(pg_temp.cycle('ledger_append_only', 'alter table bulkhead.audit_events_default disable trigger bulkhead_append_only',
