@@ -53,7 +53,7 @@ type Run = { id: string; rows: number };
 
 async function newestRun(stage: Stage, source: string): Promise<Run & { state: string }> {
   const [run] = await stage.sql<(Run & { state: string })[]>`
-    select id, coalesce(rows, 0)::int as rows, state from bulkhead.backup_runs
+    select id, tenant_rows::int as rows, state from bulkhead.backup_runs
     where source = ${source} order by started_at desc limit 1`;
   expect(run !== undefined, `a backup by the ${source} is recorded`);
   return run;

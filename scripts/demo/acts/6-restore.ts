@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { bulkhead } from "../bulkhead.ts";
 import { slackLines } from "../slack-lines.ts";
@@ -17,7 +19,7 @@ const drillReport = z.looseObject({
   ok: z.boolean(),
   rows: z.number(),
   tests: z.number(),
-  rto_seconds: z.number(),
+  rtoSeconds: z.number(),
 });
 
 /** The drill on a Postgres of its own; then the lost rows back into the live one. */
@@ -25,11 +27,11 @@ export const restore: Act = {
   name: "restore",
   title: "Prove the backup on a second Postgres, then put the lost messages back",
   async run(stage) {
+    const example = fileURLToPath(new URL("../../../examples/openhouse", import.meta.url));
     const drill = await bulkhead(stage, [
-      "drill",
-      "--json",
-      "--report-dir",
-      `${stage.folder}/drill`,
+      ...["drill", "--json", "--report-dir", join(stage.folder, "drill")],
+      ...["--project-migrations", join(example, "schema.sql"), join(example, "harden.sql")],
+      ...["--tests", join(example, "tests", "openhouse.test.sql")],
     ]);
     expect(
       drill.code === 0,
@@ -41,7 +43,9 @@ export const restore: Act = {
       "the drill compared rows and ran tests",
     );
     stage.say(mark.ok(
-      `drill: ${report.rows} rows restored, hashes equal, ${report.tests} pgTAP tests green, ${report.rto_seconds} s`,
+      `drill: ${report.rows} rows restored, hashes equal, ${report.tests} pgTAP tests green, ${
+        report.rtoSeconds.toFixed(1)
+      } s`,
     ));
 
     const { tenant, deleted, backup } = z.object({
