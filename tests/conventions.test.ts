@@ -117,6 +117,32 @@ describe("packages", () => {
   });
 });
 
+describe("package-lock.json", () => {
+  it("has every package that another asks for, those of other platforms too, or npm ci refuses it", () => {
+    type Locked = Record<
+      "dependencies" | "optionalDependencies",
+      Record<string, string> | undefined
+    >;
+    const { packages } = JSON.parse(text("package-lock.json")) as {
+      packages: Record<string, Locked>;
+    };
+    for (const [path, { dependencies, optionalDependencies }] of Object.entries(packages)) {
+      for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+        const folders = path.split("/node_modules/").map((_, i, all) =>
+          all.slice(0, i + 1).join("/node_modules/")
+        );
+        const places = ["", ...folders].map((folder) =>
+          `${folder && `${folder}/`}node_modules/${name}`
+        );
+        assert.ok(
+          places.some((place) => place in packages),
+          `${name}, which ${path || "the project"} needs`,
+        );
+      }
+    }
+  });
+});
+
 describe("SQL files", () => {
   const migrations = under("migrations/", /\.sql$/);
 
