@@ -118,7 +118,11 @@ async function probeReplica(tx: TransactionSql): Promise<boolean> {
   }
 }
 
-type Loading = { readonly triggers: string[]; readonly keys: string[] };
+type Loading = {
+  readonly isReplica: boolean;
+  readonly triggers: string[];
+  readonly keys: string[];
+};
 
 /** Hold every trigger back and empty the ledger of the target's own installation. */
 async function prepare(tx: TransactionSql, isReplica: boolean): Promise<Loading> {
@@ -158,11 +162,15 @@ async function prepare(tx: TransactionSql, isReplica: boolean): Promise<Loading>
   for (const { drop } of keys) await tx.unsafe(drop);
   // The events of setting up an empty database give way to the trail that belongs to the data.
   await tx`truncate bulkhead.audit_seals, bulkhead.audit_eras, bulkhead.audit_events`;
-  return { triggers: triggers.map((row) => row.enable), keys: keys.map((row) => row.add) };
+  return {
+    isReplica,
+    triggers: triggers.map((row) => row.enable),
+    keys: keys.map((row) => row.add),
+  };
 }
 
 async function finish(tx: TransactionSql, loading: Loading, manifest: Manifest): Promise<void> {
-  await tx`set local session_replication_role = default`.catch(() => {});
+  if (loading.isReplica) await tx`set local session_replication_role = 'origin'`;
   // Deferred checks still waiting would forbid what follows.
   await tx`set constraints all immediate`;
   for (const add of loading.keys) await tx.unsafe(add);

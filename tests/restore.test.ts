@@ -1,0 +1,334 @@
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { listBackups } from "../functions/_core/backup/manifest.ts";
+import { backupWorld, bulkhead } from "./support/backup-world.ts";
+import {
+  type Database,
+  kitDatabase,
+  openhouseDatabase,
+  type Server,
+  startPostgres,
+  withSql,
+} from "./support/postgres.ts";
+
+let server: Server;
+before(async () => void (server = await startPostgres()));
+after(async () => await server.stop());
+
+/** Every type whose text is easy to get wrong, in a schema that needs quoting. */
+const TORTURE = `
+  create type public.mood as enum ('sad', 'ok', 'it''s fine');
+  create domain public.percent as numeric check (value between 0 and 100 or value = 'NaN');
+  create table public.tenants (id uuid primary key default gen_random_uuid(), name text not null);
+  create table public.countries (code char(2) primary key, name text not null);
+  create table public."Odd ""name""" (
+    id bigint generated always as identity,
+    tenant_id uuid not null references public.tenants (id),
+    "select" text, doubled integer generated always as (number * 2) stored, number integer,
+    list text[], matrix integer[], shifted integer[], document jsonb, raw json, blob bytea,
+    amount numeric, share public.percent, ratio double precision, small real, at timestamptz, local timestamp,
+    day date, span interval, feeling public.mood, cash money, net cidr, bits bit varying, place point, during tstzrange,
+    shape public.countries, country char(2) references public.countries (code), parent bigint,
+    primary key (id), unique (tenant_id, id),
+    foreign key (tenant_id, parent) references public."Odd ""name""" (tenant_id, id)
+  );
+  select bulkhead.configure('public.tenants');
+  select bulkhead.exempt('public.countries', 'a list of countries, the same for all');
+  select bulkhead.protect('public.tenants');
+  select bulkhead.protect('public."Odd ""name"""');
+`;
+const ROWS = `
+  insert into public.countries values ('at', 'Österreich'), ('xx', E'tab\\t, newline\\n, backslash \\\\, \\\\.');
+  insert into public.tenants values ('00000000-0000-4000-8000-000000000001', 'acme'), ('00000000-0000-4000-8000-000000000002', 'birch');
+  insert into public."Odd ""name""" (tenant_id, "select", number, list, matrix, shifted, document, raw, blob, amount, share, ratio,
+    small, at, local, day, span, feeling, cash, net, bits, place, during, shape, country, parent)
+  select t.id, v.text, v.number, v.list, '{{1,2},{3,null}}', '[-1:1]={7,8,9}', v.document, '{"b": 1,  "a": 1, "a": 2}', v.blob, v.amount, 'NaN',
+    v.ratio, 'Infinity', v.at, '-infinity', '4713-01-01 BC', '-1 year 2 mons -3 days 04:05:06.789', 'it''s fine', -1234.56, '10.0.0.0/8', B'0101',
+    '(1e-300,-0)', '[2020-01-01,)', row('at', 'x')::public.countries, 'xx', null::bigint
+  from public.tenants as t
+  cross join (values
+    (null, null, '{}'::text[], null::jsonb, null::bytea, null::numeric, null::float8, null::timestamptz),
+    ('', 0, array['', null, 'null', 'a"b\\c'], 'null', '\\x', 'NaN', 'NaN', '0044-03-15 12:00:00 BC'),
+    (E'\\\\N \\\\. \\r\\n\\t \\x01 ü 𝄞', -2147483648 / 2, array[E'\\n'], '{"deep": [1.10, "\\u0001", {}]}', '\\x00ff0a0d5c', 1.100, 0.1, 'infinity'),
+    (repeat('long ', 200000), 7, null, '[]', decode(repeat('00', 100000), 'hex'), 'Infinity', 4.9e-324, '1999-12-31 23:59:59.999999+14')
+  ) as v (text, number, list, document, blob, amount, ratio, at);
+  update public."Odd ""name""" set parent = (select min(o.id) from public."Odd ""name""" as o where o.tenant_id = "Odd ""name""".tenant_id) where number = 7;
+  delete from public."Odd ""name""" where number = 0 and tenant_id = '00000000-0000-4000-8000-000000000002';
+  select nextval('public."Odd ""name""_id_seq"') from generate_series(1, 100);
+`;
+
+async function torture(rows: boolean): Promise<Database> {
+  const db = await kitDatabase(server);
+  await withSql(db.url, async (sql) => {
+    await sql.unsafe(TORTURE);
+    if (rows) await sql.unsafe(ROWS);
+    if (rows) await sql`select bulkhead.seal()`;
+  });
+  return db;
+}
+
+const HASH = `
+  select r.name, t.tenant, h.rows, h.hash
+  from (values ('public.tenants'), ('public."Odd ""name"""'), ('bulkhead.audit_events')) as r (name)
+  cross join (select bulkhead.tenants_to_export()) as t (tenant)
+  cross join lateral bulkhead.content_hash(r.name::regclass, t.tenant) as h
+  order by 1, 2`;
+
+describe("a whole backup", () => {
+  test("every type comes back equal, as superuser and as a plain owner", async () => {
+    await using db = await torture(true);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const before = await withSql(db.url, (sql) => sql.unsafe(HASH));
+    assert.ok(before.some((row) => Number(row["rows"]) > 3));
+    for (const who of ["url", "superUrl"] as const) {
+      await using target = await torture(false);
+      const ran = await bulkhead(["restore", "--into-env", "TARGET_URL", "--json"], {
+        ...world.env,
+        TARGET_URL: target[who],
+      });
+      assert.equal(ran.code, 0, ran.stderr);
+      await withSql(target.url, async (sql) => {
+        assert.deepEqual([...await sql.unsafe(HASH)], [...before]);
+        assert.deepEqual([...await sql`select * from bulkhead.verify_audit()`], []);
+        assert.deepEqual([...await sql`select * from bulkhead.broken_foreign_keys()`], []);
+        const [next] = await sql`select nextval('public."Odd ""name""_id_seq"') as id`;
+        assert.ok(Number(next?.["id"]) > 100, "the sequence goes on where it stood");
+        const [off] = await sql`
+          select count(*)::int as n from pg_trigger where not tgisinternal and tgenabled <> 'A' and tgname like 'bulkhead\\_%'`;
+        assert.equal(off?.["n"], 0, "every guard is on again");
+        const [events] = await sql`
+          select count(*)::int as n from bulkhead.audit_events where operation = 'bulkhead.restore'`;
+        assert.equal(events?.["n"], 1);
+        // The trail goes on in an era of its own.
+        await sql`delete from public."Odd ""name""" where number = 7`;
+        await sql`select bulkhead.seal()`;
+        assert.deepEqual([...await sql`select * from bulkhead.verify_audit()`], []);
+      });
+    }
+  });
+
+  test("it is refused by a database with other tables, with tenants, and one row less undoes it", async () => {
+    await using db = await torture(true);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const into = (url: string) =>
+      bulkhead(["restore", "--into-env", "TARGET_URL"], { ...world.env, TARGET_URL: url });
+    const full = await into(db.url);
+    assert.equal(full.code, 1);
+    assert.match(full.stderr, /BH_RESTORE_NOT_EMPTY/);
+    await using other = await torture(false);
+    await withSql(other.url, (sql) => sql`alter table public.countries add column area integer`);
+    const differs = await into(other.url);
+    assert.equal(differs.code, 1);
+    assert.match(differs.stderr, /BH_RESTORE_SCHEMA/);
+  });
+});
+
+describe("objects and keys", () => {
+  test("a corrupt, a cut and a missing object are refused, and nothing is restored", async () => {
+    await using db = await torture(true);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    await using target = await torture(false);
+    const [backup] = (await listBackups(world)).valid;
+    const key = backup?.manifest.objects.find((object) => object.kind === "tenant")?.key ?? "";
+    const file = newestFileBelow(join(world.folder, key), world.folder, key);
+    const whole = readFileSync(file);
+    const damages: [string, Buffer][] = [
+      ["a flipped bit", flip(whole, whole.length - 40)],
+      ["a header byte", flip(whole, 20)],
+      ["a cut", whole.subarray(0, whole.length - 1)],
+    ];
+    for (const [what, bytes] of damages) {
+      chmodSync(file, 0o600);
+      writeFileSync(file, bytes);
+      for (const args of [["backups", "verify"], ["restore", "--into-env", "TARGET_URL"]]) {
+        const ran = await bulkhead(args, { ...world.env, TARGET_URL: target.url });
+        assert.equal(ran.code, 5, `${what}: ${ran.stderr}`);
+      }
+      const drilled = await bulkhead(["drill", "--target-env", "TARGET_URL"], {
+        ...world.env,
+        TARGET_URL: target.url,
+      });
+      assert.equal(drilled.code, 1, `${what}: ${drilled.stderr}`);
+    }
+    rmSync(file);
+    assert.equal((await bulkhead(["backups", "verify"], world.env)).code, 5);
+    const tenants = await withSql(target.url, (sql) => sql`select from public.tenants`);
+    assert.equal(tenants.length, 0);
+    const drills = await withSql(db.url, (sql) => sql`select is_passed from bulkhead.drills`);
+    assert.deepEqual(drills.map((row) => row["is_passed"]), [false, false, false]);
+  });
+});
+
+describe("one tenant into a live database", () => {
+  test("shows by default, inserts what is missing, or replaces; the ledger names the restore", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const tenant = await withSql(db.url, async (sql) => {
+      const [row] = await sql<{ id: string }[]>`select id from public.tenants order by id limit 1`;
+      const id = row?.id ?? "";
+      await sql`
+        create function public.mail() returns trigger language plpgsql as $$ begin raise exception 'a mail went out'; end $$`;
+      await sql`delete from public.messages where tenant_id = ${id} and id in (select m.id from public.messages as m where m.tenant_id = ${id} order by m.id limit 50)`;
+      await sql`update public.messages set body = 'changed' where id = (select max(m.id::text)::uuid from public.messages as m where m.tenant_id = ${id})`;
+      await sql`create trigger mail after insert on public.messages for each row execute function public.mail()`;
+      return id;
+    });
+    const hash = () =>
+      withSql(
+        db.url,
+        async (sql) =>
+          (await sql`select hash from bulkhead.content_hash('public.messages', ${tenant})`)[0]
+            ?.["hash"],
+      );
+    const damaged = await hash();
+    const restore = async (...args: string[]) => {
+      const ran = await bulkhead([
+        "restore",
+        "--tenant",
+        tenant,
+        "--table",
+        "public.messages",
+        "--json",
+        ...args,
+      ], world.env);
+      assert.equal(ran.code, 0, ran.stderr);
+      return JSON.parse(ran.stdout).tables[0];
+    };
+    const dry = await restore();
+    assert.deepEqual([dry.missing, dry.changed, dry.inserted], [50, 1, 0]);
+    assert.equal(await hash(), damaged);
+    const inserted = await restore("--insert-missing");
+    assert.deepEqual([inserted.inserted, inserted.updated], [50, 0]);
+    const replaced = await restore("--replace");
+    assert.deepEqual([replaced.inserted, replaced.updated, replaced.deleted], [0, 1, 0]);
+    const [backup] = (await listBackups(world)).valid;
+    const entry = backup?.manifest.objects.find((object) => object.tenant === tenant)?.tables.find((
+      t,
+    ) => t.name === "messages");
+    assert.equal(await hash(), entry?.contentHash);
+    await withSql(db.url, async (sql) => {
+      const [events] = await sql`
+        select count(*)::int as n from bulkhead.audit_events
+        where operation = 'INSERT' and actor = 'bulkhead restore' and tenant_id = ${tenant} and request_id like 'restore:%'`;
+      assert.equal(events?.["n"], 50);
+      const [mail] = await sql`select tgenabled from pg_trigger where tgname = 'mail'`;
+      assert.equal(mail?.["tgenabled"], "O", "side effects are held back, then on again");
+    });
+  });
+
+  test("keys that belong to another tenant by now are listed and refused", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const [tenant, taken] = await withSql(db.url, async (sql) => {
+      const tenants = await sql<
+        { id: string }[]
+      >`select id from public.tenants order by id limit 2`;
+      const [row] = await sql<
+        { id: string }[]
+      >`select id from public.onboarding_attempts where tenant_id = ${
+        tenants[0]?.id ?? ""
+      } limit 1`;
+      await sql`delete from public.onboarding_attempts where id = ${row?.id ?? ""}`;
+      await sql`insert into public.onboarding_attempts (id, tenant_id, email, succeeded)
+        select ${row?.id ?? ""}, ${tenants[1]?.id ?? ""}, 'x@example.org', true`;
+      return [tenants[0]?.id ?? "", row?.id ?? ""];
+    });
+    const ran = await bulkhead(["restore", "--tenant", tenant, "--replace"], world.env);
+    assert.equal(ran.code, 1);
+    assert.match(ran.stderr, /BH_RESTORE_COLLISION/);
+    assert.ok(ran.stderr.includes(taken));
+    const unknown = await bulkhead(["restore", "--tenant", "no-uuid"], world.env);
+    assert.equal(unknown.code, 2, unknown.stderr);
+  });
+});
+
+describe("bulkhead drill", () => {
+  const project = [
+    "--project-migrations",
+    "examples/openhouse/schema.sql",
+    "examples/openhouse/harden.sql",
+  ];
+
+  test("restores, compares, tests, reports and records; refuses the source itself", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const reports = mkdtempSync(join(tmpdir(), "bulkhead-drill-"));
+    try {
+      await withSql(db.url, async (sql) => {
+        await sql`update public.messages set is_read = true where id = (select id from public.messages limit 1)`;
+        await sql`select bulkhead.seal()`;
+      });
+      assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+      const ran = await bulkhead(
+        ["drill", "--json", ...project, "--report-dir", reports],
+        world.env,
+      );
+      assert.equal(ran.code, 0, ran.stderr);
+      const report = JSON.parse(ran.stdout);
+      assert.equal(report.ok, true);
+      assert.ok(report.rows > 600 && report.tests > 20 && report.rtoSeconds > 0);
+      assert.deepEqual(readdirSync(reports).map((name) => name.split(".").pop()).sort(), [
+        "json",
+        "txt",
+      ]);
+
+      const self = await bulkhead(["drill", "--target-env", "SELF_URL"], {
+        ...world.env,
+        SELF_URL: db.superUrl,
+      });
+      assert.equal(self.code, 1);
+      assert.match(self.stderr, /the database that the backup came from/);
+      await withSql(db.url, async (sql) => {
+        const drills = await sql`select is_passed from bulkhead.drills order by id`;
+        assert.deepEqual(drills.map((row) => row["is_passed"]), [true, false]);
+        const titles =
+          await sql`select payload ->> 'title' as title from bulkhead.alert_outbox order by id`;
+        assert.deepEqual(titles.map((row) => row["title"]), [
+          "Restore drill passed",
+          "Restore drill failed",
+        ]);
+        const [age] =
+          await sql`select status from bulkhead.checks_backups() where name = 'drill_age'`;
+        assert.equal(age?.["status"], "fail", "a failed drill after a passed one is red");
+      });
+    } finally {
+      rmSync(reports, { recursive: true });
+    }
+  });
+});
+
+/** The stored bytes of a key: a file, or the newest file below a folder of versions. */
+function newestFileBelow(path: string, folder: string, key: string): string {
+  try {
+    if (statSync(path).isFile()) return path;
+  } catch {
+    // The store names its files its own way.
+  }
+  const name = key.split("/").pop() ?? "";
+  const found = readdirSync(folder, { recursive: true }).map(String)
+    .filter((each) => each.includes(name) && statSync(join(folder, each)).isFile())
+    .sort((a, b) => statSync(join(folder, b)).size - statSync(join(folder, a)).size);
+  return join(folder, found[0] ?? "");
+}
+
+function flip(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at] = (copy[at] ?? 0) ^ 1;
+  return copy;
+}
