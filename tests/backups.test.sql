@@ -1,3 +1,4 @@
+-- Backups: what is exported and whose it is, hashes that do not depend on the session, runs under a lease, checks.
 begin;
 set local search_path = public, extensions;
 select plan(27);
