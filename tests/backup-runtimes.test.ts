@@ -28,12 +28,12 @@ for (const writer of runtimes) {
 
 const megabytes = depth({ quick: 60, full: 500 });
 for (const runtime of ["node", "edge"] as const) {
-  test(`${megabytes} MB of rows pass through ${runtime} in at most 200 MB of memory`, async () => {
+  test(`${megabytes} MB of rows pass through ${runtime} in at most 240 MB of memory, all told`, async () => {
     const written = await runPeer(runtime, ["write", "large", String(megabytes)], env);
     const read = await runPeer(runtime, ["read"], env);
     assert.equal(read.sha256, written.sha256);
     for (const { peakMegabytes } of [written, read]) {
-      assert.ok(peakMegabytes <= 200, `${peakMegabytes} MB`);
+      assert.ok(peakMegabytes <= 240, `${peakMegabytes} MB`);
     }
   });
 }

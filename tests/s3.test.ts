@@ -5,12 +5,14 @@ import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import {
+  DeleteObjectCommand,
   ListMultipartUploadsCommand,
   PutBucketPolicyCommand,
   PutObjectLegalHoldCommand,
 } from "@aws-sdk/client-s3";
 import { s3Store } from "../functions/_core/adapters/s3-store.ts";
 import { bytesOf, collect, objectStoreSuite, streamOf } from "./support/object-store-suite.ts";
+import { runPeer } from "./support/run-peer.ts";
 import { hasRadosgw, type S3User, startRadosgw } from "./support/radosgw.ts";
 
 const MISSING = "radosgw is missing: " +
@@ -54,7 +56,6 @@ async function suite(): Promise<void> {
       await Promise.all(Array.from({ length: 50 }, (_, i) => store.put(`p/${block + i}`, body)));
     }
     const client = server.client();
-    const { DeleteObjectCommand } = await import("@aws-sdk/client-s3");
     await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: "nightly/prod/p/7" }));
     client.destroy();
     const versions = await collect(store.listVersions("p/"));
@@ -183,9 +184,25 @@ async function suite(): Promise<void> {
     assert.ok(clock && Math.abs(clock.getTime() - Date.now()) < 5_000);
   });
 
-  test("the S3 store survives 503 with Retry-After, resets and a download that breaks off", async () => {
+  test("what Deno 2.1.4 writes to S3, Node reads", async () => {
+    const env = {
+      BULKHEAD_STORE: `s3://${await server.createBucket({ versioned: true })}/prod`,
+      BULKHEAD_KEK: randomBytes(32).toString("base64"),
+      BULKHEAD_S3_ENDPOINT: server.endpoint,
+      BULKHEAD_S3_REGION: server.region,
+      BULKHEAD_S3_KEY_ID: server.user.accessKeyId,
+      BULKHEAD_S3_SECRET: server.user.secretAccessKey,
+    };
+    const written = await runPeer("edge", ["write", "alpha", "30"], env);
+    for (const reader of ["node", "edge"] as const) {
+      assert.equal((await runPeer(reader, ["read"], env)).sha256, written.sha256);
+    }
+  });
+
+  test("the S3 store survives 503 with Retry-After, resets and a download that breaks off", async (t) => {
     const bucket = await server.createBucket({ versioned: true });
     const proxy = await flakyProxy(server.endpoint);
+    t.after(() => proxy.close());
     const waits: number[] = [];
     const store = s3Store({
       bucket,
@@ -201,16 +218,19 @@ async function suite(): Promise<void> {
     const { version } = await store.put("big", streamOf(bytes));
     assert.equal(waits.length, 3);
     assert.deepEqual(waits.filter((ms) => ms >= 3_000), [3_000, 3_000]);
+    // The request is carried out and its answer lost: what is pinned is the retry's version.
+    proxy.next("pass", "deaf");
+    const once = await store.put("once", randomBytes(100), { ifAbsent: true });
+    assert.equal((await store.head("once"))?.version, once.version);
     proxy.next("cut", "cut");
     const read = await bytesOf(await store.get("big", { version }));
     assert.ok(Buffer.from(read).equals(bytes));
     proxy.next(...Array<Fault>(6).fill("503"));
     await assert.rejects(store.head("big"), { code: "BH_STORE_UNAVAILABLE" });
-    proxy.close();
   });
 }
 
-type Fault = "503" | "reset" | "cut";
+type Fault = "503" | "reset" | "cut" | "deaf" | "pass";
 
 /** Passes requests on to the real server, except that the next ones go wrong as told. */
 async function flakyProxy(target: string) {
@@ -233,6 +253,7 @@ async function flakyProxy(target: string) {
     };
     incoming.pipe(
       request(options, (answer) => {
+        if (fault === "deaf") return void incoming.socket.destroy();
         outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
         if (fault !== "cut") return void answer.pipe(outgoing);
         let passed = 0;

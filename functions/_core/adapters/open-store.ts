@@ -2,7 +2,6 @@ import * as z from "zod";
 import type { ObjectStore } from "../backup/object-store.ts";
 import { BulkheadError } from "../errors.ts";
 import { folderStore } from "./folder-store.ts";
-import { s3Store } from "./s3-store.ts";
 
 const STORE =
   /^(?:s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9._~=+-]+)*\/?|file:\/\/\/.*)$/;
@@ -52,14 +51,37 @@ export function openStore(env: StoreEnv): ObjectStore {
   }
   if (endpoint) checkEndpoint(endpoint);
   const [bucket = "", ...prefix] = url.slice("s3://".length).replace(/\/$/, "").split("/");
-  return s3Store({
-    bucket,
-    prefix: prefix.join("/"),
-    region,
-    keyId,
-    secret,
-    ...(endpoint ? { endpoint } : {}),
+  return lazyStore(`s3://${[bucket, ...prefix].join("/")}`, async () => {
+    // The SDK costs every command 20 MB and a third of a second, so it is loaded by the first request.
+    const { s3Store } = await import("./s3-store.ts");
+    return s3Store({
+      bucket,
+      prefix: prefix.join("/"),
+      region,
+      keyId,
+      secret,
+      ...(endpoint ? { endpoint } : {}),
+    });
   });
+}
+
+function lazyStore(name: string, load: () => Promise<ObjectStore>): ObjectStore {
+  let loading: Promise<ObjectStore> | undefined;
+  const store = () => loading ??= load();
+  return {
+    put: async (key, body, options) => await (await store()).put(key, body, options),
+    get: async (key, options) => await (await store()).get(key, options),
+    head: async (key, options) => await (await store()).head(key, options),
+    async *list(prefix) {
+      yield* (await store()).list(prefix);
+    },
+    async *listVersions(prefix) {
+      yield* (await store()).listVersions(prefix);
+    },
+    deleteVersion: async (key, version) => await (await store()).deleteVersion(key, version),
+    clock: async () => await (await store()).clock?.() ?? null,
+    describe: () => name,
+  };
 }
 
 /** Objects are encrypted, names and sizes are not: plain HTTP stays on this machine. */

@@ -52,6 +52,8 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     maxAttempts: 1,
+    // Deno 2.1 never hears "100 Continue", and would wait with every large body.
+    expectContinueHeader: false,
     requestHandler: { connectionTimeout: 10_000, requestTimeout: 120_000 },
   });
   const clock = watchClock(client);

@@ -75,7 +75,17 @@ async function uploadWhole(target: UploadTarget, bytes: Uint8Array): Promise<Upl
     ContentMD5: md5(bytes),
   };
   const put = (more: Partial<PutObjectCommandInput>) =>
-    target.attempt(() => target.client.send(new PutObjectCommand({ ...input, ...more })));
+    target.attempt(async (attempt) => {
+      try {
+        return await target.client.send(new PutObjectCommand({ ...input, ...more }));
+      } catch (error) {
+        // The answer to the attempt before may have been lost, not the attempt.
+        const own = attempt > 1 && readFailure(error).status === 412 &&
+          await findOwn(target, bytes);
+        if (own) return own;
+        throw error;
+      }
+    });
   const answer = target.options.ifAbsent
     // A store without conditional writes says so; the caller has looked before, which is all it gets.
     ? await put({ IfNoneMatch: "*" }).catch((error) => {
@@ -89,6 +99,15 @@ async function uploadWhole(target: UploadTarget, bytes: Uint8Array): Promise<Upl
     size: bytes.length,
     sha256: toHex(new Sha256().update(bytes).digest()),
   };
+}
+
+/** The newest version, if it holds exactly these bytes. */
+async function findOwn({ client, bucket, key }: UploadTarget, bytes: Uint8Array) {
+  const { VersionId, ETag } = await client.send(
+    new HeadObjectCommand({ Bucket: bucket, Key: key }),
+  );
+  const digest = createHash("md5").update(bytes).digest("hex");
+  return ETag?.replaceAll('"', "") === digest ? { VersionId, ETag } : null;
 }
 
 async function uploadParts(

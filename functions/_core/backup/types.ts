@@ -128,22 +128,15 @@ export type ContainerEntry =
   | { readonly kind: "document"; readonly document: string; readonly value: unknown };
 
 /*
- * The functions, file by file (each exports exactly these):
+ * The functions, file by file:
  *
- * format.ts      sealObject({ header: HeaderInput, tenantKey: TenantKey, plaintext, salt? }): SealedObject
- *                openObject({ stream, tenantKey: TenantKey | ((h: ObjectHeader) => Promise<TenantKey>), expect, onHeader? }): ReadableStream<Uint8Array>
- * container.ts   encodeTables(entries: AsyncIterable<TableInput | DocumentInput>): { stream, done: Promise<TableSummary[]> }
- *                decodeTables(stream): AsyncIterable<ContainerEntry>
- * kek.ts         kekFromEnv(BULKHEAD_KEK: string): Promise<Kek>;  kekSchema (zod, for readEnv)
- * keyring.ts     createKeyring({ store, kek, now? }): Promise<Keyring>     (refuses when there is one)
- *                openKeyring({ store, kek, now? }): Promise<Keyring>
- *                Keyring = { tenantKey(tenant, keyId?): Promise<TenantKey>; ensureTenantKeys(tenants): Promise<void>;
- *                            ensureTenantKey(tenant): Promise<TenantKey>; list(): KeyringEntry[] }
- * manifest.ts    writeManifest({ store, kek, manifest }): Promise<StoredObject & { sha256 }>
- *                listBackups({ store, kek }): Promise<BackupListing>       (invalid ones are in it, with their error)
- *                newestBackup({ store, kek, id? }): Promise<StoredManifest> (throws when anything newer is invalid)
- *                verifyObjects({ store, manifest }): Promise<…>            (presence, version, size; no keys needed)
- * retention.ts   planRetention(backups: RetentionBackup[], options: RetentionOptions): RetentionPlan
- * names.ts       newBackupId(now), objectKey({ tenant, backup, part }), manifestKey(id)
- * ../adapters/open-store.ts   openStore(env): ObjectStore; storeEnv (zod shape: BULKHEAD_STORE, BULKHEAD_S3_*)
+ * format.ts      sealObject, openObject, peekHeader
+ * container.ts   encodeTables, decodeTables
+ * kek.ts         kekVariable (for readEnv), kekFromBase64
+ * keyring.ts     createKeyring (refuses where there is one), openKeyring
+ * manifest.ts    writeManifest, listBackups (invalid ones are in it), newestBackup (throws when anything
+ *                newer is invalid), verifyObjects (presence, version, size; needs no key)
+ * retention.ts   planRetention;  prune.ts  planPrune, applyPrune
+ * names.ts       newBackupId, backupIdTime, objectKey, manifestKey
+ * ../adapters/open-store.ts   storeVariables (for readEnv), openStore
  */
