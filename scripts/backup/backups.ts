@@ -39,7 +39,9 @@ async function list(options: Options): Promise<void> {
   else {
     for (const each of found) {
       console.log(
-        `${each.backup}  ${each.source}  ${each.tenants} tenants  ${each.rows} rows  ${bytes(each.bytes)}`,
+        `${each.backup}  ${each.source}  ${each.tenants} tenants  ${each.rows} rows  ${
+          bytes(each.bytes)
+        }`,
       );
     }
     for (const each of broken) console.error(`Broken: ${each.error}`);

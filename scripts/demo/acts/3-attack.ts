@@ -31,10 +31,11 @@ export const attack: Act = {
   },
 };
 
+const WIDTH = 64;
+
 function line({ outcome, by, layer, title }: AttackReport): string {
   const text = `${layer.padEnd(13)} ${title}`;
-  const room = 78 - by.length - 8;
-  const fitted = text.length > room ? `${text.slice(0, room - 1)}…` : text.padEnd(room);
+  const fitted = text.length > WIDTH ? `${text.slice(0, WIDTH - 1)}…` : text.padEnd(WIDTH);
   return outcome === "stopped" ? mark.ok(`${fitted} ${by}`) : mark.open(`${fitted} open`);
 }
 
