@@ -47,6 +47,10 @@ if (suites.length === 0) {
   usage(`Cannot find a suite named "${words.join(" ")}"`, "npm test -- --list");
 }
 
+// an exit ends the children, a signal alone would not
+process.once("SIGINT", () => process.exit(130));
+process.once("SIGTERM", () => process.exit(143));
+
 const output = createOutput(suites.length);
 let passed = 0;
 let failed = 0;

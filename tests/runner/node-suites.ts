@@ -44,6 +44,8 @@ async function runFile(
 ): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), "bulkhead-results-"));
   const results = join(home, "results.jsonl");
+  const remove = () => rmSync(home, { recursive: true, force: true });
+  process.once("exit", remove);
   try {
     const { code, output, timedOut } = await runProgram(process.execPath, [
       ...["--no-warnings", "--import", "tsx"],
@@ -65,7 +67,8 @@ async function runFile(
       report({ name: `${basename(file)} has tests`, status: "failed", message: "it ran none" });
     }
   } finally {
-    rmSync(home, { recursive: true, force: true });
+    process.removeListener("exit", remove);
+    remove();
   }
 }
 
