@@ -54,7 +54,9 @@ async function backup(options: Options): Promise<void> {
   try {
     const work = run();
     ended = work;
-    print(await work, options);
+    const result = await work;
+    progress.stop();
+    print(result, options);
   } finally {
     done();
     progress.stop();

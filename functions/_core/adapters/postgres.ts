@@ -143,7 +143,9 @@ export async function copyOut(
   statement: string,
   options: CopyOptions = {},
 ): Promise<ReadableStream<Bytes>> {
-  const readable: Readable = await sql.unsafe(statement).readable();
+  const query = sql.unsafe(statement);
+  listenEarly(query);
+  const readable: Readable = await query.readable();
   const source = readable[Symbol.asyncIterator]();
   return new ReadableStream<Bytes>({
     async pull(controller) {
@@ -164,6 +166,21 @@ export async function copyOut(
     },
     cancel: () => void readable.destroy(),
   }, { highWaterMark: 1 });
+}
+
+/**
+ * An error that comes with the first bytes is emitted before `await` hands the stream over, and an 'error' without a
+ * listener ends the process. The reader and `failure` report it; this only listens.
+ */
+function listenEarly(query: unknown): void {
+  const resolving = query as { resolve: (value: unknown) => void };
+  const resolve = resolving.resolve;
+  resolving.resolve = (value) => {
+    if (typeof value === "object" && value !== null && "on" in value) {
+      (value as Readable).on("error", () => {});
+    }
+    resolve(value);
+  };
 }
 
 /** At the end of a COPY, or after its error, postgres.js can leave the socket paused: the next query would wait for ever. */
@@ -195,8 +212,8 @@ export async function copyIn(
     rejecting.reject = (error) => (fail(error), reject(error));
   });
   failure.catch(() => {});
+  listenEarly(query);
   const writable: Writable = await query.writable();
-  writable.on("error", () => {}); // reported through `failure`
   const reader = source.getReader();
   try {
     for (;;) {
