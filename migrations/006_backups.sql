@@ -4,7 +4,7 @@
 --   note_backup(), record_backup_object(), finish_backup(), record_drill(), dispatch_backup(), checks_backups().
 -- Never: reads a key, deletes a backup, calls a run complete whose manifest is not written.
 -- Errors: BH601 a table is neither protected nor exempt, BH602 another backup is running, BH603 the lease is lost,
---   BH604 no such run, BH605 there are no tenants' tables.
+--   BH605 there are no tenants' tables.
 -- No security definer functions.
 
 create table bulkhead.backup_runs (
