@@ -59,6 +59,8 @@ create table bulkhead.protected_tables (
     protected_by name not null default session_user,
     unique (schema_name, table_name)
 );
+-- Partitions share the function of their parent; two tables never share one: it is compiled for one tenant column.
+create unique index protected_tables_audit_function_key on bulkhead.protected_tables (audit_function) where parent is null;
 comment on table bulkhead.protected_tables is 'Tables of tenants, as bulkhead.protect() declared them; declared holds the catalog state to compare with';
 comment on column bulkhead.protected_tables.parent is 'Set on partitions: the partitioned table that was protected';
 alter table bulkhead.protected_tables enable row level security;
@@ -112,7 +114,7 @@ create function bulkhead.check_row(
 returns bulkhead.check_result
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select row(
         name, subject, title, severity, category, status, observed, threshold, detail, remediation,
@@ -129,7 +131,7 @@ returns name
 language sql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when current_setting('role') = 'none' then session_user
@@ -145,7 +147,7 @@ returns boolean
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select role = any (platform_roles) from bulkhead.settings
@@ -159,7 +161,7 @@ returns text
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     raise exception using
@@ -175,7 +177,7 @@ create function bulkhead.member_tenants(claims jsonb, wanted text)
 returns text[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select null::text[]
 $$;
@@ -189,7 +191,7 @@ language plpgsql
 stable
 parallel safe
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -203,7 +205,7 @@ begin
         if v_claims ->> 'role' is distinct from 'authenticated' then
             return null;
         end if;
-        v_header := nullif(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-tenant-id', '');
+        v_header := nullif(trim(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-tenant-id'), '');
         return bulkhead.member_tenants(v_claims, v_header);
     end if;
     if v_caller = 'anon' then
@@ -211,7 +213,7 @@ begin
     end if;
     v_setting := nullif(current_setting('bulkhead.tenant', true), '');
     if v_caller = 'service_role' then
-        v_header := nullif(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-tenant-id', '');
+        v_header := nullif(trim(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-tenant-id'), '');
         if bulkhead.canonical_tenant(v_setting) <> bulkhead.canonical_tenant(v_header) then
             raise exception using
                 errcode = 'BH005',
@@ -236,7 +238,7 @@ returns text
 language plpgsql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_tenants text[] := bulkhead.current_tenants();
@@ -251,7 +253,7 @@ create function bulkhead.set_tenant(tenant text, actor text default null, reques
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if nullif(trim(tenant), '') is null then
@@ -281,12 +283,13 @@ create function bulkhead.configure(
     membership_tenant_column name default null,
     membership_active text default null,
     direct_roles name[] default '{}',
-    exposed_schemas name[] default '{public}'
+    exposed_schemas name[] default '{public}',
+    platform_roles name[] default '{}'
 )
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -316,6 +319,16 @@ begin
         raise exception using
             errcode = 'BH002',
             message = 'the type of tenant ids cannot change while tables are protected; unprotect them first';
+    end if;
+    if exists (select from bulkhead.protected_tables) and exists (
+        select
+        from bulkhead.settings as s
+        where s.tenants_table <> tenants_table
+            or s.membership_table is not null and membership_table is null
+    ) then
+        raise exception using
+            errcode = 'BH002',
+            message = 'the tenants table cannot change, and the membership table cannot be dropped, while tables are protected: members would lose their rows, or keep others''; name both, or unprotect the tables first';
     end if;
     if membership_table is not null then
         membership_tenant_column := coalesce(membership_tenant_column, tenant_column);
@@ -347,6 +360,10 @@ begin
         membership_tenant_column = configure.membership_tenant_column,
         membership_active = configure.membership_active,
         direct_roles = configure.direct_roles,
+        platform_roles = (
+            select array_agg(distinct r.name)
+            from unnest(array[current_user, 'supabase_admin'::name] || configure.platform_roles) as r (name)
+        ),
         exposed_schemas = configure.exposed_schemas,
         configured_at = now();
 
@@ -358,7 +375,7 @@ begin
         language sql
         immutable
         parallel safe
-        set search_path = ''
+        set search_path = pg_catalog, pg_temp
         as $body$
             select tenant::%1$s::text
         $body$
@@ -372,7 +389,7 @@ begin
             language sql
             stable
             parallel safe
-            set search_path = ''
+            set search_path = pg_catalog, pg_temp
             as $body$
                 select array[t.tenant]
                 from (select bulkhead.canonical_tenant(nullif(claims -> 'app_metadata' ->> %1$L, '')) as tenant) as t
@@ -387,7 +404,7 @@ begin
             language plpgsql
             stable
             parallel safe
-            set search_path = ''
+            set search_path = pg_catalog, pg_temp
             as $body$
             declare
                 v_wanted %5$s := coalesce(wanted, nullif(claims -> 'app_metadata' ->> %4$L, ''))::%5$s;
@@ -427,7 +444,7 @@ create function bulkhead.qualified(relation regclass)
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select format('%I.%I', n.nspname, c.relname)
     from pg_catalog.pg_class as c
@@ -443,7 +460,7 @@ create function bulkhead.columns_of(relation regclass, numbers smallint[])
 returns name[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select array_agg(a.attname order by n.position)
     from unnest(numbers) with ordinality as n (attnum, position)
@@ -456,7 +473,7 @@ create function bulkhead.quoted(columns name[])
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select string_agg(format('%I', c.name), ', ' order by c.position)
     from unnest(columns) with ordinality as c (name, position)
@@ -468,7 +485,7 @@ create function bulkhead.key_of(relation regclass)
 returns name[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select bulkhead.columns_of(c.conrelid, c.conkey)
     from pg_catalog.pg_constraint as c
@@ -479,17 +496,45 @@ revoke all on function bulkhead.key_of(regclass) from public;
 
 create function bulkhead.short_name(base text, suffix text)
 returns name
-language sql
+language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when octet_length(base || suffix) <= 63 then base || suffix
-        else left(base, 45 - length(suffix)) || '_' || left(md5(base), 8) || suffix
-    end::name
+declare
+    v_base text := base;
+begin
+    if octet_length(base || suffix) <= 63 then
+        return base || suffix;
+    end if;
+    while octet_length(v_base || suffix) > 54 loop
+        v_base := left(v_base, -1);
+    end loop;
+    return v_base || '_' || left(md5(base), 8) || suffix;
+end
 $$;
 comment on function bulkhead.short_name(text, text) is 'An identifier of at most 63 bytes, distinct for distinct bases';
 revoke all on function bulkhead.short_name(text, text) from public;
+
+create function bulkhead.free_name(relation regclass, wanted name)
+returns name
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when exists (select from pg_catalog.pg_constraint as c where c.conrelid = relation and c.conname = wanted)
+            or exists (
+                select
+                from pg_catalog.pg_class as own
+                join pg_catalog.pg_class as other on other.relnamespace = own.relnamespace and other.relname = wanted
+                where own.oid = relation
+            )
+            then bulkhead.short_name(wanted, '_' || left(md5(wanted || relation::text), 6))
+        else wanted
+    end
+$$;
+comment on function bulkhead.free_name(regclass, name) is 'A name for a new constraint or index: never one that something of the user''s has';
+revoke all on function bulkhead.free_name(regclass, name) from public;
 
 create type bulkhead.key_step as (
     position integer,
@@ -504,13 +549,13 @@ create function bulkhead.missing_tenant_column(relation regclass, tenant_column 
 returns setof bulkhead.key_step
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
 declare
     v_table text := bulkhead.qualified(relation);
-    v_check name := bulkhead.short_name((select c.relname from pg_catalog.pg_class as c where c.oid = relation), '_tenant_not_null');
+    v_check name := bulkhead.short_name('bulkhead_tmp_' || (select c.relname from pg_catalog.pg_class as c where c.oid = relation), '_not_null');
     v_is_tenants_table boolean := (select s.tenants_table = relation from bulkhead.settings as s);
     v_column pg_catalog.pg_attribute;
 begin
@@ -526,7 +571,7 @@ begin
                 format('alter table %s add constraint %I check (%I is not null) not valid', v_table, v_check, tenant_column),
                 format('alter table %s validate constraint %I', v_table, v_check),
                 format('alter table %s alter column %I set not null', v_table, tenant_column),
-                format('alter table %s drop constraint %I', v_table, v_check)
+                format('alter table %s drop constraint if exists %I', v_table, v_check)
             ],
             format('select count(*) from %s where %I is null', v_table, tenant_column),
             format('%s.%I must not be null', v_table, tenant_column)
@@ -551,13 +596,20 @@ create function bulkhead.missing_unique(relation regclass, columns name[])
 returns setof bulkhead.key_step
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
     v_table text := bulkhead.qualified(relation);
     v_short text := (select c.relname from pg_catalog.pg_class as c where c.oid = relation);
-    v_name name := bulkhead.short_name(v_short || '_' || array_to_string(columns, '_'), '_key');
+    v_name name := bulkhead.free_name(relation, bulkhead.short_name(v_short || '_' || array_to_string(columns, '_'), '_key'));
+    v_index name := bulkhead.short_name('bulkhead_tmp_' || v_short || '_' || array_to_string(columns, '_'), '_idx');
+    v_schema name := (
+        select n.nspname
+        from pg_catalog.pg_class as c
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where c.oid = relation
+    );
     v_partitioned boolean := (select c.relkind = 'p' from pg_catalog.pg_class as c where c.oid = relation);
     v_add text := format('alter table %s add constraint %I unique (%s)', v_table, v_name, bulkhead.quoted(columns));
 begin
@@ -581,11 +633,12 @@ begin
             -- A partitioned table has no concurrent form: its partitions are indexed under the lock.
             when v_partitioned then array[v_add]
             else array[
-                format('drop index concurrently if exists %I.%I',
-                    (select n.nspname from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace where c.oid = relation),
-                    v_name),
-                format('create unique index concurrently %I on %s (%s)', v_name, v_table, bulkhead.quoted(columns)),
-                format('alter table %s add constraint %I unique using index %I', v_table, v_name, v_name)
+                format('drop index concurrently if exists %I.%I', v_schema, v_index),
+                format('create unique index concurrently %I on %s (%s)', v_index, v_table, bulkhead.quoted(columns)),
+                format(
+                    'do $step$ begin if exists (select from pg_catalog.pg_constraint where conrelid = %L::regclass and conname = %L)'
+                    ' then drop index %I.%I; else alter table %s add constraint %I unique using index %I; end if; end $step$',
+                    v_table, v_name, v_schema, v_index, v_table, v_name, v_index)
             ]
         end,
         null,
@@ -603,38 +656,46 @@ create function bulkhead.foreign_key_step(
     parent regclass,
     parent_columns name[],
     replaces name,
-    deferral text
+    action text
 )
 returns bulkhead.key_step
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
     v_child text := bulkhead.qualified(child);
     v_parent text := bulkhead.qualified(parent);
-    v_key text := format('foreign key (%s) references %s (%s) on delete restrict%s',
-        bulkhead.quoted(columns), v_parent, bulkhead.quoted(parent_columns), deferral);
+    -- RESTRICT cannot be deferred. For a deferrable key NO ACTION is as strict, at the end of the transaction.
+    v_key text := format('foreign key (%s) references %s (%s)%s%s',
+        bulkhead.quoted(columns), v_parent, bulkhead.quoted(parent_columns),
+        case when action like '%deferrable%' then '' else ' on delete restrict' end, action);
     v_match text := (
         select string_agg(format('p.%I = c.%I', p.name, c.name), ' and ')
         from unnest(columns) with ordinality as c (name, position)
         join unnest(parent_columns) with ordinality as p (name, position) using (position)
     );
     v_present text := (select string_agg(format('c.%I is not null', c.name), ' and ') from unnest(columns) as c (name));
-    v_new name := case when replaces = name then bulkhead.short_name(name, '_tenant') else name end;
+    v_new name := bulkhead.short_name('bulkhead_tmp_' || name, '_fk');
+    v_direct text := format('alter table %s %sadd constraint %I %s', v_child,
+        case when replaces is not null then format('drop constraint %I, ', replaces) else '' end, name, v_key);
 begin
     return row(
         4,
-        format('alter table %s %sadd constraint %I %s', v_child,
-            case when replaces is not null then format('drop constraint %I, ', replaces) else '' end, name, v_key),
-        array[
-            format('alter table %s drop constraint if exists %I', v_child, v_new),
-            format('alter table %s add constraint %I %s not valid', v_child, v_new, v_key),
-            format('alter table %s validate constraint %I', v_child, v_new)
-        ]
-        || case when replaces is not null then array[format('alter table %s drop constraint %I', v_child, replaces)] else '{}' end
-        || case when v_new <> name then array[format('alter table %s rename constraint %I to %I', v_child, v_new, name)] else '{}' end,
+        v_direct,
+        case
+            -- A partitioned table takes no NOT VALID key.
+            when (select c.relkind = 'p' from pg_catalog.pg_class as c where c.oid = child) then array[v_direct]
+            else array[
+                format('alter table %s drop constraint if exists %I', v_child, v_new),
+                format('alter table %s add constraint %I %s not valid', v_child, v_new, v_key),
+                format('alter table %s validate constraint %I', v_child, v_new),
+                -- Both in one statement: at no moment is there no key.
+                format('do $step$ begin alter table %s drop constraint if exists %I; alter table %s rename constraint %I to %I; end $step$',
+                    v_child, coalesce(replaces, name), v_child, v_new, name)
+            ]
+        end,
         format('select count(*) from %s as c where %s and not exists (select from %s as p where %s)', v_child, v_present, v_parent, v_match),
         format('%s (%s) must point into %s of the same tenant, and restrict deletes', v_child, bulkhead.quoted(columns), v_parent)
     )::bulkhead.key_step;
@@ -648,7 +709,7 @@ create function bulkhead.missing_foreign_keys(relation regclass, tenant_column n
 returns setof bulkhead.key_step
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -668,10 +729,12 @@ begin
             bulkhead.columns_of(c.confrelid, c.confkey) as parent_columns,
             case when c.conrelid = relation then tenant_column else child.tenant_column end as child_tenant,
             case when c.confrelid = relation then tenant_column else parent.tenant_column end as parent_tenant,
-            c.confdeltype = 'r' and c.confupdtype in ('a', 'r') and c.convalidated as is_strict,
-            case when c.condeferrable and c.condeferred then ' deferrable initially deferred'
-                when c.condeferrable then ' deferrable'
-                else '' end as deferral
+            c.confdeltype = case when c.condeferrable then 'a' else 'r' end and c.convalidated as is_strict,
+            c.confmatchtype = 'f' as is_match_full,
+            case when c.confupdtype = 'c' then ' on update cascade' else '' end
+                || case when c.condeferrable and c.condeferred then ' deferrable initially deferred'
+                    when c.condeferrable then ' deferrable'
+                    else '' end as action
         from pg_catalog.pg_constraint as c
         left join bulkhead.protected_tables as child on child.relation = c.conrelid
         left join bulkhead.protected_tables as parent on parent.relation = c.confrelid
@@ -685,7 +748,7 @@ begin
                 v_found := v_found or v_fk.child = relation;
                 if not v_fk.is_strict then
                     return next bulkhead.foreign_key_step(
-                        v_fk.child, v_fk.conname, v_fk.columns, v_fk.parent, v_fk.parent_columns, v_fk.conname, v_fk.deferral);
+                        v_fk.child, v_fk.conname, v_fk.columns, v_fk.parent, v_fk.parent_columns, v_fk.conname, v_fk.action);
                 end if;
             end if;
             continue;
@@ -695,6 +758,25 @@ begin
         end if;
         v_columns := v_fk.columns;
         v_parent_columns := v_fk.parent_columns;
+        if v_fk.parent_tenant = any (v_parent_columns)
+            and v_columns[array_position(v_parent_columns, v_fk.parent_tenant)] <> v_fk.child_tenant then
+            raise exception using
+                errcode = 'BH002',
+                message = format('the foreign key %I of %s points at other tenants by design: it matches %I with their tenant column; drop it, or let it reference the tenants table',
+                    v_fk.conname, v_fk.child, v_columns[array_position(v_parent_columns, v_fk.parent_tenant)]);
+        end if;
+        -- MATCH FULL is lost once a column is added that is never null, so what it said is said by a check.
+        if v_fk.is_match_full and cardinality(v_columns) > 1 then
+            return next row(
+                3,
+                format('alter table %s add constraint %I check (num_nulls(%s) in (0, %s))', bulkhead.qualified(v_fk.child),
+                    bulkhead.free_name(v_fk.child, bulkhead.short_name(v_fk.conname, '_full')), bulkhead.quoted(v_columns), cardinality(v_columns)),
+                array[format('alter table %s add constraint %I check (num_nulls(%s) in (0, %s))', bulkhead.qualified(v_fk.child),
+                    bulkhead.free_name(v_fk.child, bulkhead.short_name(v_fk.conname, '_full')), bulkhead.quoted(v_columns), cardinality(v_columns))],
+                null,
+                format('%s (%s) must be null together or not at all', v_fk.child, bulkhead.quoted(v_columns))
+            )::bulkhead.key_step;
+        end if;
         if array_position(v_columns, v_fk.child_tenant) is null
             or v_parent_columns[array_position(v_columns, v_fk.child_tenant)] <> v_fk.parent_tenant then
             v_columns := v_fk.child_tenant || v_columns;
@@ -704,12 +786,13 @@ begin
         end if;
         return query select * from bulkhead.missing_unique(v_fk.parent, v_parent_columns);
         return next bulkhead.foreign_key_step(
-            v_fk.child, v_fk.conname, v_columns, v_fk.parent, v_parent_columns, v_fk.conname, v_fk.deferral);
+            v_fk.child, v_fk.conname, v_columns, v_fk.parent, v_parent_columns, v_fk.conname, v_fk.action);
     end loop;
     if not v_found and relation <> v_settings.tenants_table then
         return next bulkhead.foreign_key_step(
             relation,
-            bulkhead.short_name((select c.relname from pg_catalog.pg_class as c where c.oid = relation) || '_' || tenant_column, '_fkey'),
+            bulkhead.free_name(relation,
+                bulkhead.short_name((select c.relname from pg_catalog.pg_class as c where c.oid = relation) || '_' || tenant_column, '_fkey')),
             array[tenant_column], v_settings.tenants_table, array[v_settings.tenant_key], null, '');
     end if;
 end
@@ -721,7 +804,7 @@ create function bulkhead.missing_keys(relation regclass, tenant_column name)
 returns setof bulkhead.key_step
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select distinct on (step.position, step.direct) step.*
     from (
@@ -747,7 +830,7 @@ create function bulkhead.tenant_column_of(relation regclass, wanted name)
 returns name
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -777,6 +860,17 @@ begin
         raise exception using
             errcode = 'BH002',
             message = format('%s cannot be protected: it is not a permanent table; protect the tables under it', relation);
+    end if;
+    if exists (
+        select
+        from pg_catalog.pg_inherits as i
+        join bulkhead.protected_tables as t on t.relation = i.inhparent
+        where i.inhrelid = relation
+    ) or (select c.relispartition from pg_catalog.pg_class as c where c.oid = relation) then
+        raise exception using
+            errcode = 'BH002',
+            message = format('%s cannot be protected alone: it is a partition or child; protect %s, which covers it', relation,
+                (select i.inhparent::regclass from pg_catalog.pg_inherits as i where i.inhrelid = relation limit 1));
     end if;
     if not exists (select from pg_catalog.pg_roles as r where r.rolname = v_owner and (r.rolbypassrls or r.rolsuper)) then
         raise exception using
@@ -813,7 +907,7 @@ create function bulkhead.add_missing_keys(relation regclass, tenant_column name)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -841,7 +935,7 @@ create function bulkhead.close_table(relation regclass, tenant_column name)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -881,7 +975,7 @@ create function bulkhead.observed_state(relation regclass)
 returns jsonb
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select jsonb_build_object(
         'columns', (
@@ -931,8 +1025,23 @@ create function bulkhead.register_table(relation regclass, tenant_column name, p
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
+    -- What had this name and was dropped is gone; what was renamed is known by its new name.
+    delete from bulkhead.protected_tables as t
+    where not exists (select from pg_catalog.pg_class as c where c.oid = t.relation)
+        and (t.schema_name, t.table_name) = (
+            select n.nspname, c.relname
+            from pg_catalog.pg_class as c
+            join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+            where c.oid = register_table.relation
+        );
+    update bulkhead.protected_tables as t set
+        schema_name = n.nspname,
+        table_name = c.relname
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = t.relation and (t.schema_name, t.table_name) <> (n.nspname, c.relname);
     insert into bulkhead.protected_tables as t (
         relation, schema_name, table_name, tenant_column, tenant_type, key_columns, parent, is_tenants_table, audit_function, rls_before
     )
@@ -961,7 +1070,7 @@ create function bulkhead.partitions_of(relation regclass)
 returns setof regclass
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     with recursive descendants as (
         select i.inhrelid
@@ -977,11 +1086,51 @@ $$;
 comment on function bulkhead.partitions_of(regclass) is 'Partitions and inheritance children at every depth';
 revoke all on function bulkhead.partitions_of(regclass) from public;
 
+create function bulkhead.cover_children(parent regclass default null)
+returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set client_min_messages = warning
+as $$
+#variable_conflict use_variable
+declare
+    v_child record;
+    v_covered integer := 0;
+begin
+    for v_child in
+        select t.relation as root, t.tenant_column, t.audit_function, p.child, c.relispartition
+        from bulkhead.protected_tables as t
+        cross join lateral bulkhead.partitions_of(t.relation) as p (child)
+        join pg_catalog.pg_class as c on c.oid = p.child
+        where t.parent is null
+            and (
+                t.relation = parent
+                or parent is null and not exists (select from bulkhead.protected_tables as known where known.relation = p.child)
+            )
+    loop
+        -- Partitions take the keys of their parent; inheritance children have to be given their own.
+        if not v_child.relispartition then
+            perform bulkhead.add_missing_keys(v_child.child, v_child.tenant_column);
+        end if;
+        perform bulkhead.register_table(v_child.child, v_child.tenant_column, v_child.root, v_child.audit_function);
+        perform bulkhead.close_table(v_child.child, v_child.tenant_column);
+        perform bulkhead.attach_triggers(v_child.child, v_child.audit_function);
+        update bulkhead.protected_tables as t set declared = bulkhead.observed_state(t.relation) where t.relation = v_child.child;
+        v_covered := v_covered + 1;
+    end loop;
+    return v_covered;
+end
+$$;
+comment on function bulkhead.cover_children(regclass) is 'Gives partitions and inheritance children of protected tables their policy, guard and audit: those of one parent, or (null) all that are not covered yet. Returns how many. Runs each minute, and at once where event triggers are allowed';
+revoke all on function bulkhead.cover_children(regclass) from public;
+
 create function bulkhead.protect(relation regclass, tenant_column name default null)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set client_min_messages = warning
 as $$
@@ -998,11 +1147,7 @@ begin
     perform bulkhead.close_table(relation, v_column);
     perform bulkhead.attach_triggers(relation, v_function);
     -- Neither policies nor statement triggers pass from a parent to a write that names the child.
-    for v_child in select * from bulkhead.partitions_of(relation) loop
-        perform bulkhead.register_table(v_child, v_column, relation, v_function);
-        perform bulkhead.close_table(v_child, v_column);
-        perform bulkhead.attach_triggers(v_child, v_function);
-    end loop;
+    perform bulkhead.cover_children(relation);
     delete from bulkhead.exempt_tables as e where e.relation = protect.relation;
     -- Protecting a parent rewrites the keys of its children, so every declaration is taken anew where keys changed.
     update bulkhead.protected_tables as t set declared = bulkhead.observed_state(t.relation)
@@ -1028,7 +1173,7 @@ create function bulkhead.unprotect(relation regclass)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set client_min_messages = warning
 as $$
@@ -1069,7 +1214,7 @@ create function bulkhead.exempt(relation regclass, reason text)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -1100,7 +1245,7 @@ create function bulkhead.unexempt(relation regclass)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -1118,7 +1263,7 @@ create function bulkhead.plan(relation regclass, tenant_column name default null
 returns table (step bigint, statement text, note text)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select row_number() over (order by p.position, p.direct, p.phase), p.statement, p.note
@@ -1139,7 +1284,7 @@ create function bulkhead.attest(note text)
 returns integer
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare

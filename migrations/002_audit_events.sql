@@ -55,7 +55,7 @@ create function bulkhead.refuse_change()
 returns trigger
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     raise exception using
@@ -70,7 +70,7 @@ create function bulkhead.make_append_only(relation regclass)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
 as $$
 declare
@@ -90,15 +90,18 @@ create function bulkhead.ensure_audit_partitions(months_ahead integer default 2)
 returns integer
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
     v_month date;
     v_name name;
+    v_from text;
+    v_to text;
+    v_is_caught boolean;
     v_created integer := 0;
 begin
-    perform pg_advisory_xact_lock(hashtext('bulkhead.ensure_audit_partitions'));
+    lock table bulkhead.audit_events in share update exclusive mode;
     for v_month in
         select g::date
         from generate_series(
@@ -108,14 +111,24 @@ begin
         ) as g
     loop
         v_name := 'audit_events_' || to_char(v_month, 'YYYYMM');
-        if to_regclass(format('bulkhead.%I', v_name)) is null then
-            execute format(
-                'create table bulkhead.%I partition of bulkhead.audit_events for values from (%L) to (%L)',
-                v_name, v_month::text || ' 00:00:00+00', (v_month + interval '1 month')::date::text || ' 00:00:00+00');
-            execute format('comment on table bulkhead.%I is %L', v_name, 'Ledger events of ' || to_char(v_month, 'YYYY-MM') || ' (UTC)');
-            perform bulkhead.make_append_only(format('bulkhead.%I', v_name)::regclass);
-            v_created := v_created + 1;
+        v_from := v_month::text || ' 00:00:00+00';
+        v_to := (v_month + interval '1 month')::date::text || ' 00:00:00+00';
+        if to_regclass(format('bulkhead.%I', v_name)) is not null then
+            continue;
         end if;
+        -- Events that the net caught keep their place (a seal names it): that month stays in the default partition.
+        if to_regclass('bulkhead.audit_events_default') is not null then
+            execute format('select exists (select from bulkhead.audit_events_default where created_at >= %L and created_at < %L)', v_from, v_to)
+            into v_is_caught;
+            if v_is_caught then
+                raise warning 'the ledger keeps % in its default partition: events arrived before the month had one', to_char(v_month, 'YYYY-MM');
+                continue;
+            end if;
+        end if;
+        execute format('create table bulkhead.%I partition of bulkhead.audit_events for values from (%L) to (%L)', v_name, v_from, v_to);
+        execute format('comment on table bulkhead.%I is %L', v_name, 'Ledger events of ' || to_char(v_month, 'YYYY-MM') || ' (UTC)');
+        perform bulkhead.make_append_only(format('bulkhead.%I', v_name)::regclass);
+        v_created := v_created + 1;
     end loop;
     return v_created;
 end
@@ -167,16 +180,17 @@ returns void
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
     v_context bulkhead.write_context;
 begin
-    if action is null or action !~ '^[a-z][a-z0-9_.:-]{0,62}$' or action like 'bulkhead.%' then
+    if action is null or action !~ '^[a-z][a-z0-9_.:-]{0,62}$' or action like 'bulkhead.%'
+        or action in ('insert', 'update', 'delete', 'truncate') then
         raise exception using
             errcode = 'BH008',
-            message = format('%L is no name for an event: use lower case such as member.invited, not beginning with bulkhead.', action);
+            message = format('%L is no name for an event: use lower case such as member.invited, not beginning with bulkhead. and not a row operation', action);
     end if;
     v_context := bulkhead.current_write_context();
     if not v_context.is_platform and coalesce(cardinality(v_context.tenants), 0) <> 1 then
@@ -197,7 +211,7 @@ create function bulkhead.log_change(action text, subject text, tenant text, deta
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, metadata)
@@ -210,17 +224,33 @@ revoke all on function bulkhead.log_change(text, text, text, jsonb) from public;
 
 create function bulkhead.audit_function_name(relation regclass)
 returns name
-language sql
+language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(
-        (select t.audit_function from bulkhead.protected_tables as t where t.relation = audit_function_name.relation),
-        bulkhead.short_name('audit_' || n.nspname || '_' || c.relname, '_' || left(md5(n.nspname || '.' || c.relname), 6))
-    )
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = relation
+#variable_conflict use_variable
+declare
+    v_base text := (
+        select 'audit_' || n.nspname || '_' || c.relname
+        from pg_catalog.pg_class as c
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where c.oid = relation
+    );
+    v_name name := (select t.audit_function from bulkhead.protected_tables as t where t.relation = relation);
+    v_count integer := 0;
+begin
+    -- Kept when the table is renamed or moved; a new table of the old name gets another one.
+    while v_name is null or exists (
+        select
+        from bulkhead.protected_tables as t
+        where t.audit_function = v_name and t.relation <> relation and t.parent is distinct from relation
+            and exists (select from pg_catalog.pg_class as c where c.oid = t.relation)
+    ) loop
+        v_count := v_count + 1;
+        v_name := bulkhead.short_name(v_base, '_' || left(md5(v_base), 6) || case when v_count > 1 then '_' || v_count else '' end);
+    end loop;
+    return v_name;
+end
 $$;
 comment on function bulkhead.audit_function_name(regclass) is 'The name of a table''s generated trigger function; kept when the table is renamed';
 revoke all on function bulkhead.audit_function_name(regclass) from public;
@@ -231,7 +261,7 @@ create function bulkhead.same_value(column_name name, type oid, collation_oid oi
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when type in (
@@ -248,102 +278,164 @@ $$;
 comment on function bulkhead.same_value(name, oid, oid) is 'SQL that is true when an update left a column exactly as it was';
 revoke all on function bulkhead.same_value(name, oid, oid) from public;
 
+create function bulkhead.ledger_value(alias text, column_name name, type oid)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select format('%I.%I', alias, column_name) || case when type = 'json'::regtype then '::text' else '' end
+$$;
+comment on function bulkhead.ledger_value(text, name, oid) is 'A column as the ledger keeps it: json as its text, since jsonb refuses some of what json holds';
+revoke all on function bulkhead.ledger_value(text, name, oid) from public;
+
+create function bulkhead.ledger_row(relation regclass, alias text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when bool_or(c.type = 'json'::regtype) then (
+            -- A function takes at most 100 arguments.
+            select string_agg(format('jsonb_build_object(%s)', p.pairs), ' || ')
+            from (
+                select string_agg(format('%L, %s', a.attname, bulkhead.ledger_value(alias, a.attname, a.atttypid)), ', ') as pairs
+                from pg_catalog.pg_attribute as a
+                where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+                group by a.attnum / 40
+            ) as p
+        )
+        else format('to_jsonb(%I)', alias)
+    end
+    from (
+        select a.atttypid as type
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    ) as c
+$$;
+comment on function bulkhead.ledger_row(regclass, text) is 'SQL for a whole row as the ledger keeps it';
+revoke all on function bulkhead.ledger_row(regclass, text) from public;
+
+create function bulkhead.ledger_key(key name[], alias text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when cardinality(key) = 1 then format('%I.%I::text', alias, key[1])
+        else format('jsonb_build_array(%s)::text', (
+            select string_agg(format('%I.%I', alias, k.name), ', ' order by k.position)
+            from unnest(key) with ordinality as k (name, position)
+        ))
+    end
+$$;
+comment on function bulkhead.ledger_key(name[], text) is 'SQL for a record id: the key as text, a composite one as a JSON array';
+revoke all on function bulkhead.ledger_key(name[], text) from public;
+
+-- By column, not by subtracting from the whole row: that is quadratic in the number of columns.
+create function bulkhead.ledger_change(relation regclass, alias text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select string_agg(
+        format(
+            'case when %s then ''{}'' else jsonb_build_object(%L, %s) end',
+            bulkhead.same_value(a.attname, a.atttypid, a.attcollation), a.attname, bulkhead.ledger_value(alias, a.attname, a.atttypid)
+        ), ' || ' order by a.attnum)
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+$$;
+comment on function bulkhead.ledger_change(regclass, text) is 'SQL for the columns that an update changed, as they are in o (old) or n (new)';
+revoke all on function bulkhead.ledger_change(regclass, text) from public;
+
 create function bulkhead.create_audit_function(relation regclass, tenant_column name, function_name name)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
     v_key name[] := bulkhead.key_of(relation);
-    v_record_id text := case
-        when cardinality(v_key) = 1 then format('%%1$s.%I::text', v_key[1])
-        else 'jsonb_build_array(' || (select string_agg(format('%%1$s.%I', k.name), ', ' order by k.position)
-            from unnest(v_key) with ordinality as k (name, position)) || ')::text'
-    end;
-    v_join text := (
-        select string_agg(format('o.%1$I = n.%1$I', c.name), ' and ')
-        from unnest(case when tenant_column = any (v_key) then v_key else tenant_column || v_key end) as c (name)
-    );
-    v_same text := (
-        select string_agg(
-            format('case when %s then %L end', bulkhead.same_value(a.attname, a.atttypid, a.attcollation), a.attname), ', ' order by a.attnum)
-        from pg_catalog.pg_attribute as a
-        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
-    );
+    v_body text := format($body$
+#variable_conflict use_variable
+declare
+    bh bulkhead.write_context := bulkhead.current_write_context(tg_relid, %1$L);
+    bh_tenants %2$s[] := bh.tenants;
+    bh_written bigint;
+    bh_changed bigint;
+begin
+    if tg_op = 'INSERT' then
+        if not bh.is_platform and not bh.may_create and (
+            bh.is_tenants_table
+            or exists (select from new_rows as n where (n.%3$I = any (bh_tenants)) is not true)
+        ) then
+            perform bulkhead.refuse_write(bh, tg_op, %4$L);
+        end if;
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, after, request_id, ip_address)
+        select n.%3$I::text, bh.actor, bh.caller, %4$L, 'INSERT', %5$s, %6$s, bh.request_id, bh.ip_address
+        from new_rows as n;
+    elsif tg_op = 'UPDATE' then
+        if not bh.is_platform and exists (select from old_rows as o where (o.%3$I = any (bh_tenants)) is not true) then
+            perform bulkhead.refuse_write(bh, tg_op, %4$L);
+        end if;
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, after, request_id, ip_address)
+        select n.%3$I::text, bh.actor, bh.caller, %4$L, 'UPDATE', %5$s, %7$s, %8$s, bh.request_id, bh.ip_address
+        from old_rows as o
+        join new_rows as n on %9$s;
+        get diagnostics bh_written = row_count;
+        select count(*) into bh_changed from new_rows;
+        if bh_written <> bh_changed then
+            raise exception using errcode = '42501', message = %10$L;
+        end if;
+    elsif tg_op = 'DELETE' then
+        if not bh.is_platform and (
+            bh.is_tenants_table
+            or exists (select from old_rows as o where (o.%3$I = any (bh_tenants)) is not true)
+        ) then
+            perform bulkhead.refuse_write(bh, tg_op, %4$L);
+        end if;
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, request_id, ip_address)
+        select o.%3$I::text, bh.actor, bh.caller, %4$L, 'DELETE', %11$s, %12$s, bh.request_id, bh.ip_address
+        from old_rows as o;
+    else
+        if not bh.is_platform then
+            perform bulkhead.refuse_write(bh, tg_op, %4$L);
+        end if;
+        -- Truncating a partitioned table fires here for each partition too: the partitions report the rows.
+        if (select r.relkind from pg_catalog.pg_class as r where r.oid = tg_relid) <> 'p' then
+            perform bulkhead.log_truncate(bh, tg_relid, %4$L, %3$L);
+        end if;
+    end if;
+    return null;
+end
+$body$,
+        function_name,
+        (select s.tenant_type from bulkhead.settings as s),
+        tenant_column,
+        bulkhead.qualified(relation),
+        bulkhead.ledger_key(v_key, 'n'),
+        bulkhead.ledger_row(relation, 'n'),
+        bulkhead.ledger_change(relation, 'o'),
+        bulkhead.ledger_change(relation, 'n'),
+        (
+            select string_agg(format('o.%1$I = n.%1$I', k.name), ' and ')
+            from unnest(case when tenant_column = any (v_key) then v_key else tenant_column || v_key end) as k (name)
+        ),
+        format('key and tenant of %s are immutable: insert a new row and delete the old one instead', bulkhead.qualified(relation)),
+        bulkhead.ledger_key(v_key, 'o'),
+        bulkhead.ledger_row(relation, 'o'));
 begin
     -- row_security = on: the owner obeys the ledger's policy, and a caller who switched it off must not stop the audit.
     -- enable_nestloop = off: the join's plan is cached, and one made for a single row would be quadratic for many.
-    execute format($sql$
-        create or replace function bulkhead.%1$I()
-        returns trigger
-        language plpgsql
-        volatile
-        security definer
-        set search_path = ''
-        set row_security = on
-        set enable_nestloop = off
-        as $body$
-        declare
-            c bulkhead.write_context := bulkhead.current_write_context(tg_relid, %2$L);
-            v_tenants %10$s[] := c.tenants;
-            v_written bigint;
-            v_changed bigint;
-        begin
-            if tg_op = 'INSERT' then
-                if not c.is_platform and not c.may_create and (
-                    c.is_tenants_table
-                    or exists (select from new_rows as n where (n.%4$I = any (v_tenants)) is not true)
-                ) then
-                    perform bulkhead.refuse_write(c, tg_op, %3$L);
-                end if;
-                insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, after, request_id, ip_address)
-                select n.%4$I::text, c.actor, c.caller, %3$L, 'INSERT', %5$s, to_jsonb(n), c.request_id, c.ip_address
-                from new_rows as n;
-            elsif tg_op = 'UPDATE' then
-                if not c.is_platform and exists (select from old_rows as o where (o.%4$I = any (v_tenants)) is not true) then
-                    perform bulkhead.refuse_write(c, tg_op, %3$L);
-                end if;
-                insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, after, request_id, ip_address)
-                select n.%4$I::text, c.actor, c.caller, %3$L, 'UPDATE', %5$s, to_jsonb(o) - s.same, to_jsonb(n) - s.same, c.request_id, c.ip_address
-                from old_rows as o
-                join new_rows as n on %7$s
-                cross join lateral (select array[%8$s] as same) as s;
-                get diagnostics v_written = row_count;
-                select count(*) into v_changed from new_rows;
-                if v_written <> v_changed then
-                    raise exception using
-                        errcode = '42501',
-                        message = 'key and tenant of %9$s are immutable: insert a new row and delete the old one instead';
-                end if;
-            elsif tg_op = 'DELETE' then
-                if not c.is_platform and (
-                    c.is_tenants_table
-                    or exists (select from old_rows as o where (o.%4$I = any (v_tenants)) is not true)
-                ) then
-                    perform bulkhead.refuse_write(c, tg_op, %3$L);
-                end if;
-                insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, request_id, ip_address)
-                select o.%4$I::text, c.actor, c.caller, %3$L, 'DELETE', %6$s, to_jsonb(o), c.request_id, c.ip_address
-                from old_rows as o;
-            else
-                if not c.is_platform then
-                    perform bulkhead.refuse_write(c, tg_op, %3$L);
-                end if;
-                -- Truncating a partitioned table fires here for each partition too: the partitions report the rows.
-                if (select r.relkind from pg_catalog.pg_class as r where r.oid = tg_relid) <> 'p' then
-                    perform bulkhead.log_truncate(c, tg_relid, %3$L, %4$L);
-                end if;
-            end if;
-            return null;
-        end
-        $body$
-        $sql$,
-        function_name, function_name, bulkhead.qualified(relation), tenant_column,
-        format(v_record_id, 'n'), format(v_record_id, 'o'), v_join, v_same,
-        replace(bulkhead.qualified(relation), '''', ''''''),
-        (select s.tenant_type from bulkhead.settings as s));
+    execute format(
+        'create or replace function bulkhead.%I() returns trigger language plpgsql volatile security definer'
+        ' set search_path = pg_catalog, pg_temp set row_security = on set enable_nestloop = off as %L',
+        function_name, v_body);
     execute format('revoke all on function bulkhead.%I() from public', function_name);
     execute format('comment on function bulkhead.%I() is %L', function_name,
         'Trigger: guard and audit of ' || bulkhead.qualified(relation) || ', generated by bulkhead.protect()');
@@ -360,7 +452,7 @@ create function bulkhead.attach_triggers(relation regclass, function_name name)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -386,6 +478,87 @@ end
 $$;
 comment on function bulkhead.attach_triggers(regclass, name) is 'Puts the guard and audit triggers on a table';
 revoke all on function bulkhead.attach_triggers(regclass, name) from public;
+
+-- ---------------------------------------------------------------- tables change after protect()
+
+create function bulkhead.follow_schema()
+returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set client_min_messages = warning
+set lock_timeout = '5s'
+as $$
+declare
+    v_table record;
+    v_followed integer := 0;
+begin
+    for v_table in
+        select t.relation, t.tenant_column, t.audit_function, state.now
+        from bulkhead.protected_tables as t
+        cross join lateral (select bulkhead.observed_state(t.relation) as now) as state
+        where t.parent is null
+            and t.declared ? 'columns'
+            and t.declared -> 'columns' <> state.now -> 'columns'
+            -- Without its tenant column or its key a table stays as it is: its writes fail, and status says why.
+            and state.now -> 'columns' ? t.tenant_column
+            and bulkhead.key_of(t.relation) is not null
+    loop
+        perform bulkhead.create_audit_function(v_table.relation, v_table.tenant_column, v_table.audit_function);
+        -- Only what follows from the new columns is declared anew; every other drift stays a finding.
+        update bulkhead.protected_tables as t set
+            key_columns = bulkhead.key_of(v_table.relation),
+            declared = t.declared
+                || jsonb_build_object('columns', state.now -> 'columns')
+                || jsonb_build_object('triggers', (
+                    select jsonb_object_agg(d.key, d.value || case
+                        when state.now -> 'triggers' -> d.key ->> 'function' = d.value ->> 'function'
+                            and d.value ->> 'function' = format('bulkhead.%I()', t.audit_function)
+                            then jsonb_build_object('body', state.now -> 'triggers' -> d.key -> 'body')
+                        else '{}'
+                    end)
+                    from jsonb_each(t.declared -> 'triggers') as d
+                ))
+        from bulkhead.protected_tables as self
+        cross join lateral (select bulkhead.observed_state(self.relation) as now) as state
+        where self.relation = t.relation
+            and (t.relation = v_table.relation or t.parent = v_table.relation);
+        perform bulkhead.log_change('follow', bulkhead.qualified(v_table.relation), null,
+            jsonb_build_object('columns', v_table.now -> 'columns'));
+        v_followed := v_followed + 1;
+    end loop;
+    return v_followed + bulkhead.cover_children();
+end
+$$;
+comment on function bulkhead.follow_schema() is 'Brings the generated code up to date with columns that were added, dropped or renamed, and covers new partitions; returns how many tables it touched. Runs each minute, and at once where event triggers are allowed';
+revoke all on function bulkhead.follow_schema() from public;
+
+-- Definer: whoever owns a table may change it, and the kit's tables are not theirs.
+create function bulkhead.follow_ddl()
+returns event_trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform bulkhead.follow_schema();
+end
+$$;
+comment on function bulkhead.follow_ddl() is 'Event trigger: the same as bulkhead.follow_schema(), in the transaction that changes a table';
+revoke all on function bulkhead.follow_ddl() from public;
+
+do $$
+begin
+    create event trigger bulkhead_follow_ddl on ddl_command_end
+    when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE')
+    execute function bulkhead.follow_ddl();
+exception
+    when insufficient_privilege then
+        raise notice 'event triggers are refused to %: new partitions and changed columns are followed by the job of each minute', current_user;
+end
+$$;
 
 -- ---------------------------------------------------------------- seals
 
@@ -421,7 +594,7 @@ returns bytea
 language sql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select sha256('\x00'::bytea || convert_to(jsonb_build_array(
         event.id, (extract(epoch from event.created_at) * 1000000)::bigint, event.xid, event.tenant_id, event.actor,
@@ -438,7 +611,7 @@ returns bytea
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     while cardinality(leaves) > 1 loop
@@ -466,7 +639,7 @@ returns bytea
 language sql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select sha256(prev || root || convert_to(jsonb_build_array(seq, part, era, lo, hi, events)::text, 'UTF8'))
 $$;
@@ -478,7 +651,7 @@ returns bytea
 language sql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select sha256(convert_to('bulkhead audit chain', 'UTF8'))
 $$;
@@ -489,7 +662,7 @@ create function bulkhead.sealed_parts(era bigint, lo bigint, hi bigint)
 returns table (part name, events bigint, root bytea)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -513,7 +686,7 @@ create function bulkhead.append_seals(era bigint, lo bigint, hi bigint)
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -538,11 +711,30 @@ $$;
 comment on function bulkhead.append_seals(bigint, bigint, bigint) is 'Adds the seals of one interval to the chain; returns how many events they cover';
 revoke all on function bulkhead.append_seals(bigint, bigint, bigint) from public;
 
+-- Restored rows carry the xmin of the transactions that loaded them; every row before the newest seal was restored.
+create function bulkhead.first_native_id()
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select 1 + coalesce(max(e.id), 0)
+    from bulkhead.audit_events as e
+    where e.xmin in (
+        select r.xmin
+        from bulkhead.audit_events as r
+        where r.created_at <= (select max(s.sealed_at) from bulkhead.audit_seals as s)
+    )
+$$;
+comment on function bulkhead.first_native_id() is 'After a restore into another cluster: the first event that was written there';
+revoke all on function bulkhead.first_native_id() from public;
+
 create function bulkhead.seal()
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -552,7 +744,8 @@ declare
     v_hi bigint;
     v_sealed bigint := 0;
 begin
-    perform pg_advisory_xact_lock(hashtext('bulkhead.seal'));
+    -- A table lock, not an advisory one: that could be held by anybody, and sealing would stand still.
+    lock table bulkhead.audit_eras in share row exclusive mode;
     -- A seal that survives a crash must not cover events that did not.
     perform set_config('synchronous_commit', 'on', true);
     select e.* into v_era from bulkhead.audit_eras as e order by e.era desc limit 1;
@@ -560,16 +753,13 @@ begin
     -- Everything below the horizon has ended: no event can still appear there, none can vanish.
     v_hi := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
     if v_era.era is null or v_era.system_identifier <> v_system then
+        insert into bulkhead.audit_eras (era, system_identifier, first_id)
+        values (coalesce(v_era.era, 0) + 1, v_system, case when v_era.era is null then 0 else bulkhead.first_native_id() end);
         if v_era.era is not null then
+            -- What had not been sealed when the copy was made is the last interval of the old era.
             v_sealed := bulkhead.append_seals(v_era.era, v_lo, 9223372036854775807);
         end if;
-        insert into bulkhead.audit_eras (era, system_identifier, first_id)
-        values (
-            coalesce(v_era.era, 0) + 1,
-            v_system,
-            case when v_era.era is null then 0 else coalesce((select max(e.id) from bulkhead.audit_events as e), 0) + 1 end
-        )
-        returning * into v_era;
+        select e.* into v_era from bulkhead.audit_eras as e order by e.era desc limit 1;
         v_lo := 0;
     end if;
     if v_hi <= v_lo then
@@ -585,7 +775,7 @@ create function bulkhead.audit_head()
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select coalesce(
@@ -599,7 +789,7 @@ create function bulkhead.verify_audit(anchor text default null, newest bigint de
 returns table (seq bigint, part name, problem text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column

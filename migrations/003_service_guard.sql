@@ -19,7 +19,7 @@ returns bulkhead.write_context
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -70,7 +70,7 @@ create function bulkhead.refuse_write(context bulkhead.write_context, operation 
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_what text := format('%s on %s by %s', lower(operation), table_name, context.caller);
@@ -104,7 +104,7 @@ returns void
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -135,7 +135,7 @@ create function bulkhead.create_tenant(attributes jsonb)
 returns text
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -187,7 +187,7 @@ returns void
 language sql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select bulkhead.log_event(action, resource_type, resource_id, metadata)
 $$;
@@ -201,7 +201,7 @@ returns text
 language sql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select bulkhead.create_tenant(attributes)
 $$;

@@ -65,7 +65,7 @@ create function bulkhead.canary_row(
 returns bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select bulkhead.check_row(
         c.name, coalesce(canary_row.subject, 'database'), c.title, coalesce(canary_row.severity, c.severity), c.category, canary_row.status,
@@ -84,7 +84,7 @@ create function bulkhead.foreign_keys_of(relation regclass)
 returns table (columns name[], parent regclass, parent_columns name[])
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -133,7 +133,7 @@ create function bulkhead.ledger_name(relation regclass)
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select format('%I.%I', t.schema_name, t.table_name)
@@ -147,7 +147,7 @@ create function bulkhead.key_text(alias text, columns name[])
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when cardinality(columns) = 1 then format('%s.%I::text', alias, columns[1])
@@ -165,7 +165,7 @@ create function bulkhead.key_filter(relation regclass, columns name[], names nam
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select format(
         '(%s) in (select %s from jsonb_array_elements_text(%L::jsonb) as e (id))',
@@ -191,7 +191,7 @@ create function bulkhead.changes_since(horizon bigint)
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -230,7 +230,7 @@ create function bulkhead.offenders_sql(relation regclass, kind text, changes jso
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -380,7 +380,7 @@ create function bulkhead.offenders(relation regclass, kind text, changes jsonb d
 returns table (id text, tenant_id text, reason text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -398,7 +398,7 @@ create function bulkhead.tenants_line(tenants text[])
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when cardinality(tenants) > 0 then
@@ -414,7 +414,7 @@ create function bulkhead.find_offenders(canary text, kind text, threshold jsonb)
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -485,7 +485,7 @@ create function bulkhead.canary_orphaned_rows(threshold jsonb)
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select * from bulkhead.find_offenders('orphaned_rows', 'orphan', threshold)
@@ -497,7 +497,7 @@ create function bulkhead.canary_tenant_misalignment(threshold jsonb)
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select * from bulkhead.find_offenders('tenant_misalignment', 'misaligned', threshold)
@@ -547,7 +547,7 @@ create function bulkhead.deletes_between(lo bigint, hi bigint)
 returns table (table_name text, tenant_id text, hour timestamptz, xid bigint, operation text, deleted bigint)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -572,7 +572,7 @@ create function bulkhead.roll_up_deletes()
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -614,7 +614,7 @@ create function bulkhead.net_deletes(table_name text, since timestamptz, until t
 returns table (deleted bigint, sample_ids text[], tenants text[], who text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -663,7 +663,7 @@ create function bulkhead.delete_score(table_name text, tenant text, hour timesta
 returns table (score numeric, median numeric, weekday_max bigint)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with days as (
@@ -719,7 +719,7 @@ create function bulkhead.canary_abnormal_deletes(threshold jsonb)
 returns setof bulkhead.check_result
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -958,7 +958,7 @@ create function bulkhead.onboarding_attempts(source bulkhead.onboarding_sources,
 returns table (tenant_id text, attempts bigint, failed bigint, streak bigint, sample_ids text[])
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -1013,7 +1013,7 @@ create function bulkhead.watch_onboarding(
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -1047,7 +1047,7 @@ create function bulkhead.unwatch_onboarding(relation regclass)
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     delete from bulkhead.onboarding_sources as s where s.relation = unwatch_onboarding.relation
@@ -1059,7 +1059,7 @@ create function bulkhead.canary_failed_onboarding(threshold jsonb)
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -1128,7 +1128,7 @@ create function bulkhead.canary_failed_cron_jobs(threshold jsonb)
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -1191,7 +1191,7 @@ create function bulkhead.run_canaries(cadence text default 'five_minutes', at_ti
 returns setof bulkhead.check_result
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 -- A check that waits behind somebody's ALTER TABLE is unknown, not late.
 set lock_timeout = '5s'
@@ -1305,7 +1305,7 @@ create function bulkhead.checks_canaries()
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare

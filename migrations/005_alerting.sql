@@ -100,7 +100,7 @@ create function bulkhead.enqueue_alert(
 returns bigint
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     insert into bulkhead.alert_outbox (kind, severity, payload, incident_id, sequence, created_at, due_at)
@@ -116,7 +116,7 @@ create function bulkhead.notify_incident(id bigint, kind text, at_time timestamp
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -182,7 +182,7 @@ create function bulkhead.record_results(
 returns integer
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -290,7 +290,7 @@ create function bulkhead.claim_alerts(
 returns setof bulkhead.alert_outbox
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     update bulkhead.alert_outbox as claimed
@@ -336,7 +336,7 @@ create function bulkhead.settle_alert(
 returns boolean
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -378,7 +378,7 @@ create function bulkhead.requeue_alert(id bigint)
 returns boolean
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -407,7 +407,7 @@ language sql
 immutable
 strict
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     with block as (
         select bytes || pg_catalog.decode(pg_catalog.repeat('00', 64 - pg_catalog.length(bytes)), 'hex') as bytes
@@ -437,7 +437,7 @@ create function bulkhead.secret(name text)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -460,7 +460,7 @@ create function bulkhead.call_function(name text, body jsonb default '{}')
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -526,7 +526,7 @@ create function bulkhead.accept_call(signature text)
 returns boolean
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -544,7 +544,7 @@ create function bulkhead.dispatch_alerts(at_time timestamptz default now())
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -583,7 +583,7 @@ create function bulkhead.checks_alerting()
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -700,7 +700,7 @@ create function bulkhead.clean_up_records()
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare

@@ -82,7 +82,7 @@ create function bulkhead.export_columns(relation regclass, with_generated boolea
 returns name[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select array_agg(a.attname order by a.attnum)
     from pg_catalog.pg_attribute as a
@@ -96,7 +96,7 @@ create function bulkhead.unclassified_tables()
 returns setof regclass
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select c.oid::regclass
@@ -128,7 +128,7 @@ create function bulkhead.tables_to_export()
 returns table (ordinal integer, scope text, relation regclass, schema_name name, table_name name, columns name[])
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column
@@ -205,7 +205,7 @@ create function bulkhead.export_query(relation regclass, tenant text default nul
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select format('select %s from %s%s%s',
@@ -232,7 +232,7 @@ revoke all on function bulkhead.export_query(regclass, text, boolean) from publi
 create function bulkhead.content_hash(relation regclass, tenant text default null, out rows bigint, out hash text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'iso_8601'
@@ -268,7 +268,7 @@ create function bulkhead.schema_fingerprint()
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with tables as (
@@ -315,7 +315,7 @@ create function bulkhead.tenants_to_export()
 returns setof text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -334,7 +334,7 @@ create function bulkhead.sequences_to_export()
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -379,7 +379,7 @@ create function bulkhead.documents_to_export()
 returns jsonb
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select jsonb_build_object(
@@ -404,7 +404,7 @@ create function bulkhead.applied_migrations()
 returns text[]
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -427,7 +427,7 @@ create function bulkhead.broken_foreign_keys()
 returns table (name name, child regclass, parent regclass, is_exported boolean, rows bigint)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column
@@ -473,7 +473,7 @@ create function bulkhead.end_abandoned_backups(is_runner boolean)
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     update bulkhead.backup_runs as r set
@@ -497,7 +497,7 @@ revoke all on function bulkhead.end_abandoned_backups(boolean) from public;
 create function bulkhead.claim_backup(id text, source text, lease interval default '3 minutes', out backup_id text, out token uuid)
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column
@@ -539,7 +539,7 @@ create function bulkhead.hold_backup(id text, token uuid, lease interval default
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column
@@ -562,7 +562,7 @@ create function bulkhead.note_backup(id text, token uuid, fingerprint text, tena
 returns boolean
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column
@@ -587,7 +587,7 @@ create function bulkhead.record_backup_object(id text, token uuid, entry jsonb)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -603,7 +603,7 @@ create function bulkhead.finish_backup(id text, token uuid, state text, facts js
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 #variable_conflict use_column
@@ -656,7 +656,7 @@ create function bulkhead.record_drill(drill jsonb)
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -690,7 +690,7 @@ create function bulkhead.dispatch_backup()
 returns bigint
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     -- The nonce tells two calls of one second apart: the same signature twice is a replay.
@@ -705,7 +705,7 @@ create function bulkhead.checks_backups()
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare

@@ -26,6 +26,9 @@ from (values
     ('table_unclassified',         'boundary', 'critical', 'exposed',  'Every exposed table is protected or exempt'),
     ('exempt_table_exposed',       'boundary', 'critical', 'exempt',   'No exempt table shows tenant data'),
     ('protected_table_missing',    'boundary', 'critical', 'tables',   'Every protected table is where it was declared'),
+    ('child_unprotected',          'boundary', 'critical', 'tables',   'Partitions and children are protected too'),
+    ('parent_unprotected',         'boundary', 'critical', 'tables',   'No unprotected table shows rows of a protected one'),
+    ('declaration_missing',        'boundary', 'critical', 'tables',   'Every protected table has its declaration'),
     ('tenant_column_missing',      'boundary', 'critical', 'tables',   'The tenant column has the tenants'' type'),
     ('tenant_column_nullable',     'boundary', 'critical', 'tables',   'The tenant column is not null'),
     ('tenant_column_default',      'boundary', 'critical', 'tables',   'The tenant column has no default'),
@@ -35,7 +38,9 @@ from (values
     ('foreign_key_cascades',       'boundary', 'critical', 'tables',   'Foreign keys restrict, nothing cascades'),
     ('foreign_key_not_valid',      'boundary', 'critical', 'tables',   'Foreign keys are validated'),
     ('foreign_key_not_enforced',   'boundary', 'critical', 'tables',   'Foreign keys are enforced'),
+    ('foreign_key_deferrable',     'boundary', 'critical', 'tables',   'No foreign key waits that did not'),
     ('constraint_dropped',         'boundary', 'critical', 'tables',   'No declared constraint is gone'),
+    ('unique_without_tenant',      'boundary', 'warning',  'tables',   'New uniques carry the tenant'),
     ('rls_disabled',               'boundary', 'critical', 'tables',   'Row level security is enabled'),
     ('rls_not_forced',             'boundary', 'critical', 'tables',   'Row level security is forced'),
     ('tenant_policy',              'boundary', 'critical', 'tables',   'The restrictive tenant policy stands'),
@@ -44,24 +49,44 @@ from (values
     ('policy_changed',             'boundary', 'warning',  'tables',   'Policies are as declared'),
     ('anon_grant',                 'boundary', 'critical', 'tables',   'No grant to anon or everybody'),
     ('dangerous_grant',            'boundary', 'critical', 'tables',   'No TRUNCATE, REFERENCES or TRIGGER for API roles'),
+    ('grant_option',               'boundary', 'critical', 'tables',   'Nobody may pass rights on'),
+    ('sequence_grant',             'boundary', 'critical', 'exposed',  'No sequence for anon or everybody'),
+    ('default_privileges',         'boundary', 'critical', 'database', 'New objects are not opened to more roles than declared'),
+    ('schema_create',              'boundary', 'critical', 'database', 'API roles create nothing'),
     ('owner_obeys_rls',            'boundary', 'critical', 'tables',   'Table owners are trusted and bypass RLS'),
     ('rewrite_rule',               'boundary', 'critical', 'tables',   'No rule rewrites a protected table'),
     ('view_bypasses_rls',          'boundary', 'critical', 'tables',   'Views ask as their reader'),
     ('materialized_view_exposed',  'boundary', 'critical', 'tables',   'No materialized view shows tenant data'),
     ('definer_search_path',        'boundary', 'warning',  'exposed',  'Definer functions pin their search_path'),
     ('definer_anon',               'boundary', 'critical', 'exposed',  'Definer functions are not open to anon'),
+    ('definer_reads_tenants',      'boundary', 'critical', 'exposed',  'Definer functions ask who is asking'),
+    ('function_leakproof',         'boundary', 'critical', 'database', 'No function is trusted in front of policies'),
+    ('function_setting',           'boundary', 'critical', 'database', 'No function switches role, guard or tenant'),
     ('role_bypasses_rls',          'boundary', 'critical', 'database', 'API roles obey row level security'),
+    ('role_attributes',            'boundary', 'critical', 'database', 'API roles have no powers of their own'),
+    ('role_membership',            'boundary', 'critical', 'database', 'No role reaches past row level security'),
+    ('setting_pinned',             'boundary', 'critical', 'database', 'No setting names a tenant or switches protection off'),
+    ('search_path_changed',        'boundary', 'warning',  'database', 'Search paths and hooks are as declared'),
+    ('publication_exposes',        'boundary', 'critical', 'tables',   'No publication carries tenants rows away'),
+    ('replica_identity_changed',   'boundary', 'warning',  'tables',   'Replica identities are as declared'),
+    ('subscription_writes',        'boundary', 'warning',  'database', 'No subscription writes past the audit'),
     ('kit_function_changed',       'boundary', 'critical', 'database', 'The kit''s functions are as installed'),
     ('kit_grant',                  'boundary', 'critical', 'database', 'API roles cannot write the kit''s tables'),
+    ('kit_execute',                'boundary', 'critical', 'database', 'The kits functions are granted as installed'),
+    ('kit_object_changed',         'boundary', 'critical', 'database', 'The kits tables and views are as installed'),
     ('ledger_append_only',         'trail',    'critical', 'ledger',   'The audit trail is append-only'),
     ('ledger_grant',               'trail',    'critical', 'ledger',   'Nobody may change the audit trail'),
     ('ledger_rls',                 'trail',    'critical', 'ledger',   'Row level security holds the audit trail'),
     ('ledger_policy',              'trail',    'critical', 'ledger',   'Members can read their own trail only'),
     ('ledger_partition_missing',   'trail',    'critical', 'ledger',   'The audit trail has room for this month and the next'),
+    ('ledger_changed',             'trail',    'critical', 'ledger',   'The audit trail is built as installed'),
+    ('ledger_role',                'trail',    'critical', 'ledger',   'The audit trails writer can do nothing else'),
     ('seal_lag',                   'trail',    'critical', 'ledger',   'The audit trail is sealed'),
     ('seal_broken',                'trail',    'critical', 'ledger',   'The newest seals match the audit trail'),
     ('write_trigger',              'guard',    'critical', 'tables',   'Guard and audit triggers are enabled always'),
     ('write_function',             'guard',    'critical', 'tables',   'Guard and audit functions are as generated'),
+    ('trigger_shadows',            'guard',    'critical', 'tables',   'No other trigger moves or swallows rows'),
+    ('trigger_changed',            'guard',    'warning',  'tables',   'Declared triggers stand'),
     ('guard_trust',                'guard',    'critical', 'database', 'No API role is trusted by the guard'),
     ('timetable_missing',          'schedule', 'critical', 'database', 'The timetable is installed'),
     ('job_missing',                'schedule', 'critical', 'jobs',     'Every job is scheduled, active and unchanged'),
@@ -135,6 +160,7 @@ select
     tenant.attnotnull as tenant_is_not_null,
     tenant.atthasdef as tenant_has_default,
     tenant.attidentity as tenant_identity,
+    tenant.attgenerated as tenant_generated,
     -- Partitions are protected through their root, another tenant column is named.
     format(
         'select bulkhead.protect(%L%s);',
@@ -213,6 +239,67 @@ comment on view bulkhead.exposed_schemas is
     'Schemas that requests can reach: the configured ones, those that PostgREST serves, and public while API roles may use it';
 revoke all on bulkhead.exposed_schemas from public, anon, authenticated, service_role;
 
+create function bulkhead.platform_schemas()
+returns name[]
+language sql
+immutable
+set search_path = ''
+as $$
+    select array[
+        'information_schema', 'auth', 'storage', 'realtime', '_realtime', 'supabase_functions', 'supabase_migrations', 'graphql',
+        'graphql_public', 'extensions', 'vault', 'pgsodium', 'pgsodium_masks', 'cron', 'net', 'pgbouncer', '_analytics',
+        '_supavisor', 'pgmq', 'pgtle', 'topology', 'tiger', 'tiger_data', 'bulkhead', 'bulkhead_api'
+    ]::name[]
+$$;
+comment on function bulkhead.platform_schemas() is 'Schemas that belong to the platform or the kit, not to the application';
+revoke all on function bulkhead.platform_schemas() from public;
+
+-- Every partition and inheritance child under a protected table, at any depth.
+create view bulkhead.table_family
+with (security_invoker = true)
+as
+with recursive family as (
+    select
+        declared.relation::oid as root,
+        link.inhparent as parent,
+        link.inhrelid as child
+    from bulkhead.protected_tables as declared
+    join pg_catalog.pg_inherits as link on link.inhparent = declared.relation
+    where declared.parent is null
+    union
+    select
+        family.root,
+        link.inhparent,
+        link.inhrelid
+    from family
+    join pg_catalog.pg_inherits as link on link.inhparent = family.child
+)
+select root, parent, child
+from family;
+comment on view bulkhead.table_family is 'Partitions and inheritance children of protected tables, at any depth';
+revoke all on bulkhead.table_family from public, anon, authenticated, service_role;
+
+-- Roles that may see and do everything: the configured ones, the platform's, the one that made the cluster.
+create view bulkhead.trusted_roles
+with (security_invoker = true)
+as
+select
+    role.oid,
+    role.rolname
+from pg_catalog.pg_roles as role
+cross join bulkhead.settings as settings
+where role.oid = 10
+    or role.rolname like 'pg\_%'
+    or role.rolname = any (settings.platform_roles)
+    or role.rolname in (
+        'supabase_admin', 'supabase_auth_admin', 'supabase_storage_admin', 'supabase_functions_admin',
+        'supabase_replication_admin', 'supabase_read_only_user', 'supabase_realtime_admin', 'supabase_etl_admin',
+        'supabase_privileged_role', 'supabase_superuser', 'dashboard_user', 'pgbouncer', 'cli_login_postgres',
+        'pgsodium_keyholder', 'pgsodium_keyiduser', 'pgsodium_keymaker', 'pgtle_admin'
+    );
+comment on view bulkhead.trusted_roles is 'Roles that may bypass row level security: configured in settings, or the platform''s own';
+revoke all on bulkhead.trusted_roles from public, anon, authenticated, service_role;
+
 -- ---------------------------------------------------------------- boundary
 
 create table bulkhead.kit_functions (
@@ -229,7 +316,7 @@ create function bulkhead.offences_of_setup()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select bulkhead.offence_row(
@@ -282,16 +369,41 @@ create function bulkhead.offences_of_classification()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with exposed as (
         select
             class.oid,
+            class.relkind,
             format('%I.%I', namespace.nspname, class.relname) as qualified
         from pg_catalog.pg_class as class
-        join bulkhead.exposed_schemas as namespace on namespace.oid = class.relnamespace
+        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+        cross join bulkhead.settings as settings
         where class.relkind in ('r', 'p', 'f')
+            and (
+                namespace.oid in (select served.oid from bulkhead.exposed_schemas as served)
+                -- A copy in a schema that nobody serves yet, open to the API's roles all the same.
+                or namespace.nspname !~ '^pg_'
+                and namespace.nspname <> all (bulkhead.platform_schemas())
+                and exists (
+                    select
+                    from pg_catalog.pg_attribute as a
+                    where a.attrelid = class.oid
+                        and a.attname = settings.tenant_column
+                        and not a.attisdropped
+                )
+                and exists (
+                    select
+                    from bulkhead.request_roles as role
+                    where role.obeys_rls
+                        and has_schema_privilege(role.oid, namespace.oid, 'usage')
+                        and (
+                            has_table_privilege(role.oid, class.oid, 'select, insert, update, delete')
+                            or has_any_column_privilege(role.oid, class.oid, 'select, insert, update')
+                        )
+                )
+            )
             and not exists (
                 select
                 from pg_catalog.pg_depend as member
@@ -303,13 +415,24 @@ as $$
     select bulkhead.offence_row(
         'table_unclassified',
         exposed.qualified,
-        'The API can reach this table, and nobody said whether it holds tenants'' rows',
-        format('select bulkhead.protect(%L);', exposed.qualified),
+        case
+            when exposed.relkind = 'f' then 'The API can reach this foreign table, to which no policy ever applies'
+            else 'The API can reach this table, and nobody said whether it holds tenants'' rows'
+        end,
+        case
+            when exposed.relkind = 'f' then format(
+                'revoke all on table %1$s from public, anon, authenticated; select bulkhead.exempt(%2$L, ''foreign table, closed to the API'');',
+                exposed.qualified, exposed.qualified
+            )
+            else format('select bulkhead.protect(%L);', exposed.qualified)
+        end,
         format('select * from pg_catalog.pg_class where oid = %L::regclass', exposed.qualified)
     )
     from exposed
     where not exists (select from bulkhead.protected_tables as t where t.relation = exposed.oid)
         and not exists (select from bulkhead.exempt_tables as e where e.relation = exposed.oid)
+        -- Children of protected tables have a rule of their own.
+        and not exists (select from bulkhead.table_family as family where family.child = exposed.oid)
     union all
     -- An exemption is a statement; a tenant column that the API can read says otherwise.
     select bulkhead.offence_row(
@@ -342,12 +465,19 @@ as $$
         format('%I.%I', declared.schema_name, declared.table_name),
         case
             when class.oid is null then 'It was dropped, or dropped and created anew without protection'
+            when declared.parent is not null and family.child is null then 'It is no partition or child of its protected parent any more'
             else format('It is now %I.%I', namespace.nspname, class.relname)
         end,
         case
             when class.oid is null then format(
-                'delete from bulkhead.protected_tables where schema_name = %L and table_name = %L;',
-                declared.schema_name, declared.table_name
+                'delete from bulkhead.protected_tables where schema_name = %L and table_name = %L;%s',
+                declared.schema_name, declared.table_name,
+                case when declared.parent is null then format(' drop function if exists bulkhead.%I();', declared.audit_function) else '' end
+            )
+            when declared.parent is not null and family.child is null then format(
+                'delete from bulkhead.protected_tables where relation = %1$L::regclass; select bulkhead.protect(%1$L%2$s);',
+                format('%I.%I', namespace.nspname, class.relname),
+                case when declared.tenant_column = settings.tenant_column then '' else format(', %L', declared.tenant_column) end
             )
             else catalog.protect_sql
         end
@@ -356,9 +486,56 @@ as $$
     left join pg_catalog.pg_class as class on class.oid = declared.relation
     left join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
     left join bulkhead.protected_catalog as catalog on catalog.relation = declared.relation
+    left join bulkhead.table_family as family
+        on family.child = declared.relation
+        and family.root = declared.parent
+    cross join bulkhead.settings as settings
     where class.oid is null
         or class.relname <> declared.table_name
         or namespace.nspname <> declared.schema_name
+        or declared.parent is not null and family.child is null
+    union all
+    select bulkhead.offence_row(
+        'child_unprotected',
+        format('%I.%I', namespace.nspname, class.relname),
+        format('It is a partition or child of %s, and a statement that names it passes by policy and guard', root.qualified),
+        case
+            when class.relkind = 'f' then format('alter table %s detach partition %I.%I;', family.parent::regclass, namespace.nspname, class.relname)
+            else root.protect_sql
+        end,
+        format('select * from pg_catalog.pg_inherits where inhrelid = %L::regclass', format('%I.%I', namespace.nspname, class.relname))
+    )
+    from bulkhead.table_family as family
+    join bulkhead.protected_catalog as root on root.relation = family.root
+    join pg_catalog.pg_class as class on class.oid = family.child
+    join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    where class.relkind = 'f'
+        or not exists (select from bulkhead.protected_tables as t where t.relation = family.child)
+    union all
+    select bulkhead.offence_row(
+        'parent_unprotected',
+        t.qualified,
+        format('Reading %s shows its rows, and its own policy is not asked', link.inhparent::regclass),
+        case
+            when child.relispartition then format('alter table %s detach partition %s;', link.inhparent::regclass, t.qualified)
+            else format('alter table %s no inherit %s;', t.qualified, link.inhparent::regclass)
+        end,
+        format('select inhparent::regclass from pg_catalog.pg_inherits where inhrelid = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    join pg_catalog.pg_class as child on child.oid = t.relation
+    join pg_catalog.pg_inherits as link on link.inhrelid = t.relation
+    where not exists (select from bulkhead.protected_tables as known where known.relation = link.inhparent)
+    union all
+    select bulkhead.offence_row(
+        'declaration_missing',
+        t.qualified,
+        'What was declared for it is gone, so nothing can be compared',
+        'select bulkhead.attest(''declarations were missing and are taken anew'');',
+        format('select declared from bulkhead.protected_tables where relation = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    where not coalesce(t.declared ?& array['constraints', 'policies', 'triggers'], false)
 $$;
 comment on function bulkhead.offences_of_classification() is 'Offenders of the rules about which tables are whose';
 revoke all on function bulkhead.offences_of_classification() from public;
@@ -367,7 +544,7 @@ create function bulkhead.offences_of_columns()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select bulkhead.offence_row(
@@ -378,12 +555,26 @@ as $$
             else format('%I is %s, tenants are %s', t.tenant_column, format_type(t.tenant_atttypid, null), settings.tenant_type)
         end,
         case
+            when t.tenant_number is null and renamed.name is not null
+                then format('alter table %s rename column %I to %I;', t.qualified, renamed.name, t.tenant_column)
             when t.tenant_number is null then format('alter table %s add column %I %s; %s', t.qualified, t.tenant_column, settings.tenant_type, t.protect_sql)
             else format('alter table %1$s alter column %2$I type %3$s using %2$I::%3$s; %4$s', t.qualified, t.tenant_column, settings.tenant_type, t.protect_sql)
         end
     )
     from bulkhead.protected_catalog as t
     cross join bulkhead.settings as settings
+    -- The one required column of the tenants' type that was not there before is the tenant under another name.
+    left join lateral (
+        select min(a.attname::text) as name
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = t.relation
+            and a.attnum > 0
+            and not a.attisdropped
+            and a.attnotnull
+            and a.atttypid = settings.tenant_type
+            and not t.declared -> 'columns' ? a.attname
+        having count(*) = 1
+    ) as renamed on t.tenant_number is null
     where t.tenant_number is null
         or t.tenant_atttypid <> settings.tenant_type
     union all
@@ -402,6 +593,7 @@ as $$
         t.qualified,
         format('%I has a default: a write that forgets its tenant lands somewhere instead of failing', t.tenant_column),
         case
+            when t.tenant_generated <> '' then format('alter table %s alter column %I drop expression; %s', t.qualified, t.tenant_column, t.protect_sql)
             when t.tenant_identity <> '' then format('alter table %s alter column %I drop identity; %s', t.qualified, t.tenant_column, t.protect_sql)
             else format('alter table %s alter column %I drop default;', t.qualified, t.tenant_column)
         end,
@@ -422,7 +614,7 @@ create function bulkhead.restricting_definition(constraint_id oid)
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select regexp_replace(
         pg_get_constraintdef(constraint_id),
@@ -436,7 +628,7 @@ create function bulkhead.offences_of_keys()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with tables as materialized (
@@ -457,7 +649,7 @@ as $$
             child.qualified as child_name,
             child.protect_sql,
             child.tenant_column,
-            child.is_tenants_table as child_is_tenants_table,
+            child.declared -> 'constraints' ->> constraints.conname as was,
             coalesce(parent.qualified, format('%I.%I', target_schema.nspname, target.relname)) as parent_name,
             constraints.confrelid = settings.tenants_table as is_to_tenants,
             cardinality(constraints.conkey) = 1 and constraints.conkey[1] = child.tenant_number as is_tenant_alone,
@@ -532,7 +724,7 @@ as $$
         format('%s.%I', k.child_name, k.conname),
         format('One statement on %s would delete or change rows here, past guard and policy', k.parent_name),
         case
-            when k.is_to_tenants and not k.is_tenant_alone then format(
+            when k.confupdtype in ('c', 'n', 'd') or k.is_to_tenants and not k.is_tenant_alone then format(
                 'alter table %1$s drop constraint %2$I, add constraint %2$I %3$s; %4$s',
                 k.child_name, k.conname, bulkhead.restricting_definition(k.oid), k.protect_sql
             )
@@ -542,9 +734,12 @@ as $$
     )
     from keys as k
     where k.confdeltype in ('c', 'n', 'd')
+        -- A key that was declared to follow its parent's key still does.
         or k.confupdtype in ('c', 'n', 'd')
-        -- "no action" may be deferred to the commit; for the keys that carry the boundary it is not enough.
-        or (k.confdeltype = 'a' and (not k.is_to_tenants or k.is_tenant_alone))
+        and coalesce(k.was, '') not like '% ON UPDATE ' || case k.confupdtype when 'c' then 'CASCADE' when 'n' then 'SET NULL' else 'SET DEFAULT' end || '%'
+        -- "no action" may be deferred to the commit; for the keys that carry the boundary it is not enough, unless
+        -- they were declared deferrable, where there is nothing stricter.
+        or (k.confdeltype = 'a' and not k.condeferrable and (not k.is_to_tenants or k.is_tenant_alone))
     union all
     select bulkhead.offence_row(
         'foreign_key_not_valid',
@@ -572,9 +767,53 @@ as $$
         or exists (
             select
             from pg_catalog.pg_trigger as g
-            where g.tgconstraint = k.oid
+            join pg_catalog.pg_constraint as own on own.oid = g.tgconstraint
+            where (own.oid = k.oid or own.conparentid = k.oid)
                 and g.tgenabled in ('D', 'R')
         )
+    union all
+    select bulkhead.offence_row(
+        'foreign_key_deferrable',
+        format('%s.%I', k.child_name, k.conname),
+        'It may wait until the commit, so a transaction can work on rows that belong together across tenants',
+        format('alter table %s alter constraint %I not deferrable;', k.child_name, k.conname),
+        format('select condeferrable, condeferred from pg_catalog.pg_constraint where oid = %s', k.oid)
+    )
+    from keys as k
+    where k.condeferrable
+        and k.was is not null
+        and k.was not like '% DEFERRABLE%'
+    union all
+    select bulkhead.offence_row(
+        'unique_without_tenant',
+        format('%s.%I', t.qualified, index_class.relname),
+        'It is unique over all tenants: one tenant learns, and blocks, what another one has',
+        case
+            when owning.oid is null then format('drop index %I.%I;', t.schema_name, index_class.relname)
+            else format('alter table %s drop constraint %I;', t.qualified, owning.conname)
+        end,
+        format('select pg_get_indexdef(%L::regclass)', format('%I.%I', t.schema_name, index_class.relname))
+    )
+    from tables as t
+    join pg_catalog.pg_index as i on i.indrelid = t.relation
+    join pg_catalog.pg_class as index_class on index_class.oid = i.indexrelid
+    left join pg_catalog.pg_constraint as owning
+        on owning.conindid = i.indexrelid
+        and owning.conrelid = t.relation
+        and owning.contype in ('p', 'u', 'x')
+    where (i.indisunique or i.indisexclusion)
+        and not i.indisprimary
+        and not t.is_tenants_table
+        and t.parent is null
+        and t.tenant_number <> all (i.indkey::smallint[])
+        and not i.indkey::smallint[] <@ array(
+            select a.attnum
+            from pg_catalog.pg_attribute as a
+            where a.attrelid = t.relation
+                and a.attname = any (t.key_columns)
+        )
+        and t.declared ? 'uniques'
+        and not t.declared -> 'uniques' ? index_class.relname::text
     union all
     select bulkhead.offence_row(
         'constraint_dropped',
@@ -640,7 +879,7 @@ create function bulkhead.create_policy_sql(qualified text, name text, declared j
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select format(
         'drop policy if exists %1$I on %2$s; create policy %1$I on %2$s as %3$s for %4$s to %5$s%6$s%7$s;',
@@ -660,7 +899,7 @@ create function bulkhead.offences_of_policies()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with tables as materialized (
@@ -805,13 +1044,12 @@ as $$
     select bulkhead.offence_row(
         'policy_changed',
         format('%s.%I', t.qualified, was.name),
-        'This restrictive policy was dropped',
+        'This declared policy was dropped',
         bulkhead.create_policy_sql(t.qualified, was.name, was.policy)
     )
     from tables as t
     cross join lateral jsonb_each(t.declared -> 'policies') as was (name, policy)
     where was.name <> 'bulkhead_tenant'
-        and not (was.policy ->> 'is_permissive')::boolean
         and not exists (
             select
             from policies as p
@@ -826,7 +1064,7 @@ create function bulkhead.offences_of_grants()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select bulkhead.offence_row(
@@ -917,7 +1155,7 @@ create function bulkhead.offences_of_code()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with recursive readers as (
@@ -1078,7 +1316,7 @@ create function bulkhead.offences_of_trail()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with ledger as materialized (
@@ -1220,7 +1458,7 @@ create function bulkhead.offences_of_seals()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     -- Events above the newest seal, by transaction: what waits to be sealed.
@@ -1265,7 +1503,7 @@ create function bulkhead.offences_of_guard()
 returns setof bulkhead.offence
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with wanted (name, type, old_table, new_table) as (
@@ -1320,12 +1558,12 @@ as $$
             f.oid is null
             or owner.rolname is distinct from 'bulkhead_audit'
             or not f.prosecdef
-            or not coalesce('search_path=""' = any (f.proconfig), false)
+            or not coalesce('search_path=pg_catalog, pg_temp' = any (f.proconfig), false)
             or md5(f.prosrc) is distinct from t.declared -> 'triggers' -> 'bulkhead_insert' ->> 'body'
             -- What no attestation can accept: a function that neither guards nor writes.
             or f.prosrc not like '%bulkhead.current_write_context(tg_relid, %'
             or cardinality(string_to_array(f.prosrc, 'insert into bulkhead.audit_events')) <> 4
-            or cardinality(string_to_array(f.prosrc, 'perform bulkhead.refuse_write(c, tg_op')) <> 5
+            or cardinality(string_to_array(f.prosrc, 'perform bulkhead.refuse_write(bh, tg_op')) <> 5
         )
     union all
     select bulkhead.offence_row(
@@ -1349,7 +1587,7 @@ create function bulkhead.offences_of_schedule()
 returns setof bulkhead.offence
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
@@ -1443,7 +1681,7 @@ create function bulkhead.judge(category text, offences bulkhead.offence[])
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with counted as (
@@ -1509,7 +1747,7 @@ create function bulkhead.checks_boundary()
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set jit = off
 as $$
@@ -1537,7 +1775,7 @@ create function bulkhead.checks_trail()
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set jit = off
 as $$
@@ -1555,7 +1793,7 @@ create function bulkhead.checks_guard()
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set jit = off
 as $$
@@ -1569,7 +1807,7 @@ create function bulkhead.checks_schedule()
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set jit = off
 as $$
@@ -1583,7 +1821,7 @@ create function bulkhead.check_categories()
 returns text[]
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select array['boundary', 'trail', 'guard', 'schedule', 'alerting', 'backups', 'canaries']
 $$;
@@ -1594,7 +1832,7 @@ create function bulkhead.checks(category text default null)
 returns setof bulkhead.check_result
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 -- Compiling queries over catalogs takes seconds, running them milliseconds.
 set jit = off
@@ -1637,7 +1875,7 @@ create function bulkhead.findings(category text default null)
 returns setof bulkhead.check_result
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select found.*
@@ -1651,7 +1889,7 @@ create function bulkhead.status(category text default null)
 returns jsonb
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select jsonb_build_object(
@@ -1683,7 +1921,7 @@ create function bulkhead.declare_functions(functions regprocedure[])
 returns bigint
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with installed as (
@@ -1708,7 +1946,7 @@ create function bulkhead.declare_kit()
 returns bigint
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select bulkhead.declare_functions(array(
@@ -1732,7 +1970,7 @@ create function bulkhead.declare_generated()
 returns bigint
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     select bulkhead.declare_functions(array[

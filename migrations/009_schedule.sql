@@ -33,6 +33,7 @@ revoke all on bulkhead.jobs from public, anon, authenticated, service_role;
 
 insert into bulkhead.jobs (name, schedule, command, max_age)
 values
+    ('bulkhead:tenancy:follow',       '* * * * *',    'select bulkhead.follow_schema()',           '10 minutes'),
     ('bulkhead:audit:seal',           '* * * * *',    'select bulkhead.seal()',                    '10 minutes'),
     ('bulkhead:canaries:run',         '*/5 * * * *',  'select bulkhead.run_canaries()',            '20 minutes'),
     ('bulkhead:alerting:dispatch',    '* * * * *',    'select bulkhead.dispatch_alerts()',         '10 minutes'),
@@ -51,7 +52,7 @@ create or replace function bulkhead.schedule()
 returns setof text
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -113,7 +114,7 @@ create or replace function bulkhead.unschedule()
 returns setof text
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare
@@ -143,7 +144,7 @@ create or replace function bulkhead.clean_up()
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 declare

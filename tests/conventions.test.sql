@@ -30,9 +30,9 @@ select cmp_ok((select count(*) from kit_functions), '>', 50::bigint, 'the kit''s
 -- A setting stops inlining; these two see nothing but their arguments.
 select is_empty(
     $$select signature from kit_functions
-      where not ('search_path=""' = any (coalesce(proconfig, '{}')))
+      where not ('search_path=pg_catalog, pg_temp' = any (coalesce(proconfig, '{}')))
           and (prosecdef or proname not in ('offence_row', 'is_tenant_expression'))$$,
-    'every function pins its search_path to nothing'
+    'every function pins its search_path, temporary objects last: an empty one looks for types in pg_temp first'
 );
 
 select is_empty(
@@ -63,7 +63,7 @@ select set_eq(
 select set_eq(
     $$select proname::text from kit_functions where prosecdef and prorettype <> 'trigger'::regtype$$,
     array[
-        'create_tenant', 'current_tenants', 'current_write_context', 'is_platform', 'log_event', 'log_truncate'
+        'create_tenant', 'current_tenants', 'current_write_context', 'follow_ddl', 'is_platform', 'log_event', 'log_truncate'
     ],
     'the security definers are the listed ones'
 );

@@ -24,7 +24,11 @@ const switches: Attack[] = ([
   ["drop-trigger", "drops the guard", "drop trigger bulkhead_insert on public.messages"],
   ["unprotect", "takes the protection off", "select bulkhead.unprotect('public.messages')"],
   ["settings", "edits the settings", "update bulkhead.settings set direct_roles = '{}'"],
-  ["configure", "configures other members", "select bulkhead.configure('public.tenants')"],
+  [
+    "configure",
+    "configures other members",
+    "select bulkhead.configure('public.tenants', membership_table => 'public.members')",
+  ],
 ] as const).map(([id, doing, text]) =>
   attack({
     id: `service-${id}`,
