@@ -8,6 +8,18 @@ import { isMain, runCli } from "./cli/run.ts";
 type Entry = { summary: string; load: () => Promise<{ command: () => Command }> };
 
 const COMMANDS: Record<string, Entry> = {
+  init: {
+    summary: "install Bulkhead into a Supabase project",
+    load: () => import("./project/init.ts"),
+  },
+  upgrade: {
+    summary: "bring a project to this version",
+    load: () => import("./project/upgrade.ts"),
+  },
+  uninstall: {
+    summary: "take Bulkhead out again",
+    load: () => import("./project/uninstall.ts"),
+  },
   status: {
     summary: "check every rule and write a report",
     load: () => import("./hardening/status-check.ts"),

@@ -89,6 +89,8 @@ export async function runCli(command: Command | Promise<Command>): Promise<never
     }
     report(explain(error, `${failing} --help`), error);
   }
+  // A pipe takes 64 kB at a time: what is still on its way must arrive.
+  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
   process.exit();
 }
 
