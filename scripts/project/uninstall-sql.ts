@@ -15,7 +15,15 @@ ${REFUSE_DEPENDENTS}
 select bulkhead.unschedule();
 drop schema bulkhead_api cascade;
 drop schema bulkhead cascade;
-drop role bulkhead_audit;
+do $$
+begin
+    drop role bulkhead_audit;
+exception
+    -- Roles belong to the server: another database of it may have the kit, too.
+    when dependent_objects_still_exist then
+        raise notice 'kept the role bulkhead_audit: %', sqlerrm;
+end
+$$;
 `;
 }
 
