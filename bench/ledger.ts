@@ -1,7 +1,6 @@
 import postgres from "postgres";
 import { kitDatabase, startPostgres } from "../tests/support/postgres.ts";
-import { inTurn } from "./measure.ts";
-import type { Row } from "./run.ts";
+import { inTurn, type Row } from "./measure.ts";
 
 const TENANT = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
 const COLUMNS =

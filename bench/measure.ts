@@ -1,3 +1,6 @@
+/** One ratio of the table; `atMost` where it is held to a number. */
+export type Row = { what: string; ratio: number; atMost?: number };
+
 /** Median seconds of a baseline and of a candidate, run in turn so that the machine's mood meets both alike. */
 export type Pair = { baseline: number; candidate: number; ratio: number };
 

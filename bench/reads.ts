@@ -1,7 +1,6 @@
 import postgres from "postgres";
 import { kitDatabase, startPostgres } from "../tests/support/postgres.ts";
-import { inTurn } from "./measure.ts";
-import type { Row } from "./run.ts";
+import { inTurn, type Row } from "./measure.ts";
 
 /** What the policy adds to a member's prepared, indexed read of 1,000 rows of one tenant in 1,000. */
 export async function reads(): Promise<Row[]> {

@@ -1,11 +1,9 @@
 import process from "node:process";
 import Table from "cli-table3";
 import { ledger } from "./ledger.ts";
+import type { Row } from "./measure.ts";
 import { reads } from "./reads.ts";
 import { status } from "./status.ts";
-
-/** One ratio of the table; `atMost` where it is held to a number. */
-export type Row = { what: string; ratio: number; atMost?: number };
 
 const BENCHES: Record<string, () => Promise<Row[]>> = { ledger, reads, status };
 

@@ -1,6 +1,6 @@
+import type { Row } from "./measure.ts";
 import postgres from "postgres";
 import { kitDatabase, startPostgres } from "../tests/support/postgres.ts";
-import type { Row } from "./run.ts";
 
 const TABLES = 500;
 
