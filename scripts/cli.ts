@@ -8,6 +8,10 @@ import { isMain, runCli } from "./cli/run.ts";
 type Entry = { summary: string; load: () => Promise<{ command: () => Command }> };
 
 const COMMANDS: Record<string, Entry> = {
+  adopt: {
+    summary: "read an existing database and write the migrations that seal it",
+    load: () => import("./adopt/adopt.ts"),
+  },
   init: {
     summary: "install Bulkhead into a Supabase project",
     load: () => import("./project/init.ts"),
