@@ -20,6 +20,10 @@ const COMMANDS: Record<string, Entry> = {
     summary: "bring a project to this version",
     load: () => import("./project/upgrade.ts"),
   },
+  doctor: {
+    summary: "name what is missing, and the command for each",
+    load: () => import("./project/doctor.ts"),
+  },
   uninstall: {
     summary: "take Bulkhead out again",
     load: () => import("./project/uninstall.ts"),

@@ -23,13 +23,13 @@ export type Upgrade = {
 };
 
 /** configure() writes these two for each project; the kit's own text of them is only the start. */
-const GENERATED = new Set([
+export const GENERATED: ReadonlySet<string> = new Set([
   "function bulkhead.canonical_tenant(text)",
   "function bulkhead.member_tenants(jsonb,text)",
 ]);
 /** A change of one of these changes what protect() left on the project's tables. */
 const GENERATORS =
-  /^function bulkhead\.(protect|close_table|create_audit_function|same_value|attach_triggers|register_table|observed_state)\(/;
+  /^function bulkhead\.(protect|close_table|cover_children|create_audit_function|same_value|ledger_\w+|attach_triggers|register_table|observed_state)\(/;
 
 /** The statements of all files, each key once; those without a name of their own are numbered within their file. */
 export function kitStatements(files: readonly { name: string; text: string }[]): Statement[] {
