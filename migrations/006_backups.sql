@@ -1,7 +1,8 @@
 -- Backups: what leaves the platform, in which shape, and the record of every run and drill.
 -- Public objects: tables bulkhead.backup_runs, backup_objects, drills; functions bulkhead.tables_to_export(),
 --   export_query(), content_hash(), schema_fingerprint(), broken_foreign_keys(), claim_backup(), hold_backup(),
---   note_backup(), record_backup_object(), finish_backup(), record_drill(), dispatch_backup(), checks_backups().
+--   note_backup(), record_backup_object(), finish_backup(), record_drill(), dispatch_backup(), resume_backup(),
+--   checks_backups().
 -- Never: reads a key, deletes a backup, calls a run complete whose manifest is not written.
 -- Errors: BH601 a table is neither protected nor exempt, BH602 another backup is running, BH603 the lease is lost,
 --   BH605 there are no tenants' tables.
@@ -698,6 +699,20 @@ as $$
 $$;
 comment on function bulkhead.dispatch_backup() is 'Asks the function backup to begin a backup, or to go on with one; returns pg_net''s request id';
 revoke all on function bulkhead.dispatch_backup() from public;
+
+create function bulkhead.resume_backup()
+returns bigint
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.dispatch_backup()
+    from bulkhead.backup_runs as r
+    where r.source = 'edge' and r.state = 'running' and coalesce(r.leased_until, '-infinity') < now()
+$$;
+comment on function bulkhead.resume_backup() is 'Calls the function backup again when a run of it stopped without a word (null: none did); runs every five minutes';
+revoke all on function bulkhead.resume_backup() from public;
 
 -- ---------------------------------------------------------------- checks
 

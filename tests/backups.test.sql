@@ -1,7 +1,7 @@
 -- Backups: what is exported and whose it is, hashes that do not depend on the session, runs under a lease, checks.
 begin;
 set local search_path = public, extensions;
-select plan(27);
+select plan(29);
 select tests.world();
 select bulkhead.configure('world.tenants', exposed_schemas => '{world}');
 
@@ -70,6 +70,11 @@ select throws_ok(
         'restored_rows', 0, 'tests', 5, 'rpo_seconds', 0, 'rto_seconds', 0, 'report', '{}'::jsonb))$$,
     '23514', null, 'a drill on no rows can''t have passed');
 select is(has_table_privilege('service_role', 'bulkhead.backup_runs', 'select, insert, update, delete'), false, 'service_role has nothing to do with the record');
+
+-- ---------------------------------------------------------------- a run on the edge that stopped without a word
+select is(bulkhead.resume_backup(), null, 'resume_backup() calls nobody while no run waits');
+insert into bulkhead.backup_runs (id, source, lease_token, leased_until) values ('20260101T000000Z-0000000e', 'edge', gen_random_uuid(), now() - interval '1 second');
+select throws_like('select bulkhead.resume_backup()', 'Cannot call function%', 'and asks for the function once a lease has run out (here without the address of one)');
 
 select * from finish();
 rollback;
