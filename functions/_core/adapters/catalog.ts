@@ -100,6 +100,8 @@ const ROUTINES = `
     'id', f.oid::regprocedure::text, 'schema', n.nspname, 'name', f.proname, 'definer', f.prosecdef,
     'searchPath', exists (select from unnest(f.proconfig) as s where s like 'search\\_path=%'),
     'anon', coalesce((select has_function_privilege(r.oid, f.oid, 'execute') from pg_roles as r where r.rolname = 'anon'), false),
+    'member', coalesce((select has_function_privilege(r.oid, f.oid, 'execute') from pg_roles as r where r.rolname = 'authenticated'), false),
+    'body', case when f.prosecdef then lower(coalesce(pg_get_function_sqlbody(f.oid), f.prosrc)) else '' end,
     'trigger', f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype),
     'volatility', f.provolatile,
     'grants', (${grants("coalesce(f.proacl, acldefault('f', f.proowner))", "f.proowner")})

@@ -84,6 +84,10 @@ const routine = z.object({
   definer: z.boolean(),
   searchPath: z.boolean(),
   anon: z.boolean(),
+  /** Whether `authenticated` may call it. */
+  member: z.boolean(),
+  /** Lower case: which tables it names, and whether it asks who is calling. */
+  body: z.string(),
   trigger: z.boolean(),
   /** By name: which functions a policy calls, and whether they may be re-run for every row. */
   name: z.string(),

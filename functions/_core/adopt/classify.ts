@@ -61,7 +61,7 @@ export function classify(catalog: Catalog, config: Config): Classification | str
       return classified;
     });
   follow(tables, byId, config);
-  for (const each of tables) judge(each, tenantType);
+  for (const each of tables) judge(each, byId, tenantType);
   return { catalog, config, tenants, tenantKey, tenantType, tables, byId };
 }
 
@@ -167,7 +167,7 @@ function candidates(each: Classified, byId: Map<string, Classified>, config: Con
 }
 
 /** What stops protect() later is said now. */
-function judge(each: Classified, tenantType: string): void {
+function judge(each: Classified, byId: Map<string, Classified>, tenantType: string): void {
   const { table } = each;
   if (each.problem !== null || !isTenanted(each)) {
     if (each.kind === "unknown") each.problem ??= "nothing says whose rows it holds";
@@ -185,5 +185,15 @@ function judge(each: Classified, tenantType: string): void {
     each.problem = `${ident(own.name)} is generated: the application must write it`;
   } else if (own && own.type !== tenantType) {
     each.problem = `${ident(own.name)} is ${own.type}, tenants are ${tenantType}: change its type`;
+  }
+  for (const key of foreignKeys(table)) {
+    const parent = byId.get(key.parent ?? "");
+    const at = isTenanted(parent) && parent.kind !== "tenants"
+      ? key.parentColumns.indexOf(parent.column)
+      : -1;
+    if (at < 0 || key.columns[at] === each.column) continue;
+    each.problem ??= `the key ${ident(key.name)} leads to other tenants by design (${
+      ident(key.columns[at] ?? "")
+    }): drop it, or let it lead to the tenants table`;
   }
 }

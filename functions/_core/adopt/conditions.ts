@@ -8,18 +8,20 @@ export function constraintExists(table: string, name: string, extra = ""): strin
   } and conname = ${literal(name)}${extra})`;
 }
 
-/** A foreign key over exactly these columns that restricts deletes, whatever its name. */
+/** A foreign key over exactly these columns with this action on delete, whatever its name unless one is given. */
 export function foreignKeyExists(
   table: string,
   columns: readonly string[],
   parent: string,
-  action = "r",
+  options: { action: "r" | "a"; name?: string },
 ): string {
   return `exists (
     select from pg_catalog.pg_constraint as k
     where k.conrelid = ${regclass(table)} and k.contype = 'f' and k.confrelid = ${
     regclass(parent)
-  } and k.confdeltype = ${literal(action)}
+  } and k.confdeltype = ${literal(options.action)}${
+    options.name === undefined ? "" : ` and k.conname = ${literal(options.name)}`
+  }
         and ${columnsOf("k.conrelid", "k.conkey")} = ${textArray(columns)}
 )`;
 }

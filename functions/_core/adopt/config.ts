@@ -35,7 +35,12 @@ export const configSchema = z.strictObject({
     /** A SQL predicate, such as `is_active`. */
     active: z.string().optional(),
   }).optional(),
-  roles: z.strictObject({ direct: z.array(name).default([]) }).default({ direct: [] }),
+  roles: z.strictObject({
+    /** Log in directly and name their tenant themselves. */
+    direct: z.array(name).default([]),
+    /** May bypass row level security, besides the role that applies the migrations. */
+    platform: z.array(name).default([]),
+  }).default({ direct: [], platform: [] }),
   tables: z.record(qualifiedName, tableChoice).default({}),
   /** `"public.skills.skills_slug_key" = "per_tenant"`. */
   uniques: z.record(z.string(), z.enum(["per_tenant", "global"])).default({}),

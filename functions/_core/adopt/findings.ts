@@ -1,4 +1,4 @@
-import type { Catalog, Index, Table } from "./catalog.ts";
+import type { Catalog, Index, Routine, Table } from "./catalog.ts";
 import {
   type Classification,
   type Classified,
@@ -171,6 +171,15 @@ function codeFindings(catalog: Catalog, world: Classification): Finding[] {
       );
     }
   }
+  for (const { routine, tables } of blindDefiners(world)) {
+    found.push(
+      finding(
+        "definer_reads_tenants",
+        routine.id,
+        `Works on ${tables.join(", ")} as its owner and never asks who is calling`,
+      ),
+    );
+  }
   for (const view of exposedViews(world)) {
     found.push(
       finding(
@@ -181,6 +190,20 @@ function codeFindings(catalog: Catalog, world: Classification): Finding[] {
     );
   }
   return found;
+}
+
+/** Definer functions that users may call, that name tenants' tables and never ask who is calling. */
+export function blindDefiners(world: Classification): { routine: Routine; tables: string[] }[] {
+  return world.catalog.routines.flatMap((routine) => {
+    const reachable = routine.definer && !routine.trigger && (routine.anon || routine.member);
+    if (!reachable || !world.config.schemas.includes(routine.schema)) return [];
+    if (/bulkhead\.current_tenant|auth\.(uid|jwt|email)|request\.jwt/.test(routine.body)) return [];
+    const words = new Set(routine.body.split(/[^a-z0-9_]+/));
+    const tables = world.tables.filter(isTenanted).map((each) => each.table.name).filter((name) =>
+      /^\w+$/.test(name) ? words.has(name.toLowerCase()) : routine.body.includes(name.toLowerCase())
+    );
+    return tables.length > 0 ? [{ routine, tables }] : [];
+  });
 }
 
 /** Views that the API reaches and that read tenants' rows, at any depth, as their owner. */

@@ -19,7 +19,8 @@ export type WantedKey = {
   /** Its name until it takes the place of `replaces`. */
   temporary: string;
   replaces: Constraint | null;
-  deferral: string;
+  /** What it does, as SQL: RESTRICT cannot be deferred, there NO ACTION is as strict at the end of the transaction. */
+  action: string;
   carriesTenant: boolean;
 };
 
@@ -44,7 +45,7 @@ export function wantedKeys(world: Classification, each: Classified): WantedKey[]
   const wanted: WantedKey[] = [];
   let refers = each.kind === "tenants";
   for (const key of foreignKeys(each.table)) {
-    const strict = key.onDelete === "r" && ["a", "r"].includes(key.onUpdate) && key.validated;
+    const strict = key.onDelete === (key.deferrable ? "a" : "r") && key.validated;
     const parent = world.byId.get(key.parent ?? "");
     let columns = key.columns;
     let parentColumns = key.parentColumns;
@@ -55,7 +56,7 @@ export function wantedKeys(world: Classification, each: Classified): WantedKey[]
     } else if (parent.kind === "tenants") {
       const alone = columns.length === 1 && columns[0] === each.column && each.kind !== "tenants";
       refers ||= alone;
-      const acts = ["c", "n", "d"].includes(key.onDelete) || ["c", "n", "d"].includes(key.onUpdate);
+      const acts = ["c", "n", "d"].includes(key.onDelete) || ["n", "d"].includes(key.onUpdate);
       if (strict || !(alone || acts)) continue;
     } else {
       const at = columns.indexOf(each.column);
@@ -75,11 +76,7 @@ export function wantedKeys(world: Classification, each: Classified): WantedKey[]
       name: key.name,
       temporary: shortName(key.name, "_tenant"),
       replaces: key,
-      deferral: key.deferred
-        ? " deferrable initially deferred"
-        : key.deferrable
-        ? " deferrable"
-        : "",
+      action: actionOf(key),
       carriesTenant,
     });
   }
@@ -93,11 +90,17 @@ export function wantedKeys(world: Classification, each: Classified): WantedKey[]
       name,
       temporary: name,
       replaces: null,
-      deferral: "",
+      action: " on delete restrict",
       carriesTenant: false,
     });
   }
   return wanted;
+}
+
+function actionOf(key: Constraint): string {
+  const update = key.onUpdate === "c" ? " on update cascade" : "";
+  if (!key.deferrable) return ` on delete restrict${update}`;
+  return `${update} deferrable${key.deferred ? " initially deferred" : ""}`;
 }
 
 /** Tenant and key, and every target of a wanted key, unique together. */

@@ -157,6 +157,8 @@ ${indent(copies.join("\n"), 4)}
             errcode = '40001',
             message = 'Cannot quarantine: rows changed meanwhile; run this file again';
     end if;
+    -- Deferred checks run now: later steps of the same transaction could not alter the tables otherwise.
+    set constraints all immediate;
     if v_rows > 0 then
         perform bulkhead.log_change('quarantine', 'bulkhead.adopt_quarantine', null, jsonb_build_object('rows', v_rows));
     end if;

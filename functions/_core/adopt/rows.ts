@@ -176,14 +176,31 @@ export function answersOf(
     const parent = world.byId.get(key.parent ?? "");
     if (!parent || (parent === each && !stored && !each.hasColumn)) return [];
     const inner = "a1";
-    const theirs = parent === each && !stored
-      ? `${inner}.${ident(each.column)}`
-      : tenantOf(world, parent, inner, stored, 1);
+    if (parent === each && !stored) return [nearestAncestor(each, key)];
+    const theirs = tenantOf(world, parent, inner, stored, 1);
     return [
       `(select ${theirs} from ${parent.table.id} as ${inner} where ${matches(key, "c", inner)})`,
     ];
   });
   return { list };
+}
+
+/** The tenant of the nearest ancestor in the same table that has one; `union` ends on circles. */
+function nearestAncestor(each: Classified, key: Constraint): string {
+  const own = ident(each.column);
+  const up = key.columns.map(ident);
+  const select = (alias: string) =>
+    `select ${alias}.${own} as tenant, ${
+      up.map((column, at) => `${alias}.${column} as k${at}`).join(", ")
+    }`;
+  const onUp = key.parentColumns.map((column, at) => `b.${ident(column)} = up.k${at}`).join(
+    " and ",
+  );
+  return `(with recursive up as (${select("a")} from ${each.table.id} as a where ${
+    matches(key, "c", "a")
+  } union ${
+    select("b")
+  } from up join ${each.table.id} as b on ${onUp} where up.tenant is null) select up.tenant from up where up.tenant is not null limit 1)`;
 }
 
 function distinctAnswers(list: readonly string[]): string {

@@ -1,7 +1,7 @@
 import { type Catalog, type Policy } from "./catalog.ts";
 import { classify, foreignKeys, isTenanted, keyOf, typeOf } from "./classify.ts";
 import { type Config, configSchema } from "./config.ts";
-import { exposedViews, globalUniques } from "./findings.ts";
+import { blindDefiners, exposedViews, globalUniques } from "./findings.ts";
 import { ident } from "./names.ts";
 
 /** Names that teams give to the table of their customers, best first. */
@@ -213,20 +213,22 @@ export function starter(catalog: Catalog, config: Config, advice: Advice): strin
       lines.push(`${toml(`${each.table.id}.${ident(policy.name)}`)} = "${action}" # ${why}`);
     }
   }
+  const blind = new Set(blindDefiners(world).map((one) => one.routine));
   const routines = catalog.routines.filter((one) =>
     one.definer && config.schemas.includes(one.schema) &&
-    (!one.searchPath || (one.anon && !one.trigger))
+    (!one.searchPath || (one.anon && !one.trigger) || blind.has(one))
   );
   if (routines.length > 0) {
     lines.push(
       "",
-      '# Security definer functions: "pin" their search_path, "close" them to anon, or make them "invoker".',
+      '# Security definer functions: "pin" their search_path, "close" them to anon, make them "invoker".',
       "[functions]",
     );
     for (const one of routines) {
       const actions = [
         ...(one.searchPath ? [] : ["pin"]),
         ...(one.anon && !one.trigger ? ["close"] : []),
+        ...(blind.has(one) ? ["invoker"] : []),
       ];
       lines.push(`${toml(one.id)} = [${actions.map(toml).join(", ")}]`);
     }

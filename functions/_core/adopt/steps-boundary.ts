@@ -155,6 +155,9 @@ export function protectSteps(world: Classification): Step[] {
         ]
         : []),
       `direct_roles => ${textArray(config.roles.direct)}::name[]`,
+      ...(config.roles.platform.length > 0
+        ? [`platform_roles => ${textArray(config.roles.platform)}::name[]`]
+        : []),
       `exposed_schemas => ${textArray(config.schemas)}::name[]`,
     ];
     steps.push(step({

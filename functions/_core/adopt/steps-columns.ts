@@ -2,7 +2,7 @@ import { type Classification, type Classified, keyOf } from "./classify.ts";
 import { columnIs, constraintExists } from "./conditions.ts";
 import { ident, literal, shortName, textArray } from "./names.ts";
 import { answersOf } from "./rows.ts";
-import { locked, type Step, step } from "./steps.ts";
+import { dollarTag, locked, type Step, step } from "./steps.ts";
 
 /** What the target of the files can do. */
 export type Abilities = {
@@ -71,6 +71,7 @@ function fill(world: Classification, each: Classified, abilities: Abilities): st
   const key = keyOf(table) ?? [];
   // The text goes through format().
   const list = answersOf(world, each, true).list.map((one) => one.replaceAll("%", "%%"));
+  const sql = dollarTag(`${list} ${column} ${key}`, "sql");
   const again = each.through.some((one) => one.parent === table.id);
   const record = each.hasColumn
     ? `
@@ -103,7 +104,7 @@ begin
                         exception when insufficient_privilege then
                             null;
                         end;
-                        execute format($sql$
+                        execute format(${sql}
                 with answers as (
                     select c.ctid as at, c.tableoid as part, array(
                         select distinct a.answer
@@ -119,7 +120,7 @@ begin
                     from answers
                     where c.ctid = answers.at and c.tableoid = answers.part
                         and cardinality(answers.found) = 1 and c.${column} is null${record}
-                        $sql$, v_part, '(' || v_page || ',0)', '(' || v_page + ${world.config.batch_pages} || ',0)')${
+                        ${sql}, v_part, '(' || v_page || ',0)', '(' || v_page + ${world.config.batch_pages} || ',0)')${
     each.hasColumn ? "" : " into v_filled"
   };${each.hasColumn ? "\n                        get diagnostics v_filled = row_count;" : ""}
                         v_round := v_round + v_filled;

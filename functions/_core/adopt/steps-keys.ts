@@ -95,14 +95,45 @@ export function plainIndexStep(wanted: WantedIndex, abilities: Abilities): Step 
   }, abilities);
 }
 
+/** MATCH FULL is lost once a column is added that is never null: a check says what it said. */
+function matchFullSteps(key: WantedKey): Step[] {
+  const old = key.replaces;
+  if (!old || !/ MATCH FULL/.test(old.definition) || old.columns.length < 2) return [];
+  const { table } = key.child;
+  const name = freeName(table, shortName(old.name, "_full"));
+  return [
+    step({
+      phase: 42,
+      slug: `match_full_${old.name}`,
+      title: `${table.id}: (${idents(old.columns)}) stay null together or not at all`,
+      lock: `AccessExclusive on ${table.id}, about 1 ms`,
+      up: [locked(
+        [`alter table ${table.id} add constraint ${ident(name)} check (num_nulls(${
+          idents(old.columns)
+        }) in (0, ${old.columns.length})) not valid`],
+        `not ${constraintExists(table.id, name)}`,
+      )],
+      down: [locked([`alter table ${table.id} drop constraint if exists ${ident(name)}`])],
+    }),
+    step({
+      phase: 60,
+      slug: `validate_match_full_${old.name}`,
+      title: `${table.id}: the old rows too`,
+      lock: `ShareUpdateExclusive on ${table.id}, about 50 ms for 1 M rows; reads and writes go on`,
+      up: [locked([`alter table ${table.id} validate constraint ${ident(name)}`])],
+    }),
+  ];
+}
+
 /** Phases 40, 62 and 70: NOT VALID, VALIDATE, then the old key goes. Validated before RLS is forced: VALIDATE lies under it. */
 export function keySteps(key: WantedKey): Step[] {
   const { table } = key.child;
   const target = `foreign key (${idents(key.columns)}) references ${key.parent} (${
     idents(key.parentColumns)
-  }) on delete restrict${key.deferral}`;
+  })${key.action}`;
   const old = key.replaces;
-  const done = foreignKeyExists(table.id, key.columns, key.parent);
+  const action = key.action.includes("deferrable") ? "a" : "r";
+  const done = foreignKeyExists(table.id, key.columns, key.parent, { action });
   const restored = old?.definition.replace(/ NOT VALID$/, "") ?? "";
   const title = key.carriesTenant
     ? `${table.id} (${idents(key.columns)}) leads into ${key.parent} of the same tenant only`
@@ -111,30 +142,31 @@ export function keySteps(key: WantedKey): Step[] {
     [`alter table ${table.id} drop constraint ${ident(old.name)}, add constraint ${
       ident(old.name)
     } ${restored}${table.partitioned ? "" : " not valid"}`],
-    done.replace(
-      / and k\.confdeltype = 'r'/,
-      " and k.confdeltype = 'r' and k.conname = " + quoteName(old.name),
-    ),
+    foreignKeyExists(table.id, key.columns, key.parent, { action, name: old.name }),
   )];
   if (table.partitioned) {
-    return [step({
-      phase: 62,
-      slug: `key_${key.name}`,
-      title: `${title}, checked at once`,
-      lock:
-        `ShareRowExclusive on ${table.id} and ${key.parent}, about 0.6 s for 1 M rows: a partitioned table has no NOT VALID, writers wait`,
-      up: [locked(
-        [`alter table ${table.id} ${
-          old ? `drop constraint ${ident(old.name)}, ` : ""
-        }add constraint ${ident(key.name)} ${target}`],
-        `not ${done}`,
-      )],
-      down: old
-        ? before
-        : [locked([`alter table ${table.id} drop constraint if exists ${ident(key.name)}`])],
-    })];
+    return [
+      ...matchFullSteps(key),
+      step({
+        phase: 62,
+        slug: `key_${key.name}`,
+        title: `${title}, checked at once`,
+        lock:
+          `ShareRowExclusive on ${table.id} and ${key.parent}, about 0.6 s for 1 M rows: a partitioned table has no NOT VALID, writers wait`,
+        up: [locked(
+          [`alter table ${table.id} ${
+            old ? `drop constraint ${ident(old.name)}, ` : ""
+          }add constraint ${ident(key.name)} ${target}`],
+          `not ${done}`,
+        )],
+        down: old
+          ? before
+          : [locked([`alter table ${table.id} drop constraint if exists ${ident(key.name)}`])],
+      }),
+    ];
   }
   const steps = [
+    ...matchFullSteps(key),
     step({
       phase: 41,
       slug: `key_${key.temporary}`,
@@ -186,8 +218,6 @@ export function keySteps(key: WantedKey): Step[] {
   }
   return steps;
 }
-
-const quoteName = (name: string) => `'${name.replaceAll("'", "''").replaceAll("$", "$$$$")}'`;
 
 /** Phases 36 and 75: what was unique over all tenants is unique within one. */
 export function perTenantSteps(world: Classification, abilities: Abilities): Step[] {

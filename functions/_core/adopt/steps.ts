@@ -20,7 +20,24 @@ type Spec =
 
 /** A step with its defaults. */
 export function step(spec: Spec): Step {
-  return { alone: false, down: [], downAlone: false, ...spec };
+  const { up, down = [] } = spec;
+  return { alone: false, downAlone: false, ...spec, up: up.map(retag), down: down.map(retag) };
+}
+
+/** A column may be called `$bulkhead$`: then the block around it ends with another tag. */
+function retag(statement: string): string {
+  const [head, foot] = ["do $bulkhead$\n", "\n$bulkhead$"];
+  if (!statement.startsWith(head) || !statement.endsWith(foot)) return statement;
+  const body = statement.slice(head.length, -foot.length);
+  const tag = dollarTag(body, "bulkhead");
+  return `do ${tag}\n${body}\n${tag}`;
+}
+
+/** A dollar quote that the text does not hold. */
+export function dollarTag(body: string, base: string): string {
+  let tag = base;
+  while (body.includes(`$${tag}$`)) tag += "_";
+  return `$${tag}$`;
 }
 
 /**
