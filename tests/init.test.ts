@@ -1,5 +1,6 @@
 // needs: supabase-cli
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -48,6 +49,21 @@ const migration = (dir: string, capability: string) => {
   const name = migrations(dir).find((file) => file.endsWith(`_bulkhead_${capability}.sql`));
   return join(dir, "supabase/migrations", name ?? assert.fail(capability));
 };
+
+/** Send a signal as soon as something is so. */
+function killAt(child: ChildProcess, moment: () => boolean, signal: NodeJS.Signals): void {
+  const timer = setInterval(() => {
+    let isNow = false;
+    try {
+      isNow = moment();
+    } catch {
+      // A file went while the folder was read: look again.
+    }
+    if (isNow) child.kill(signal);
+    if (isNow || child.exitCode !== null) clearInterval(timer);
+  }, 1);
+  child.on("close", () => clearInterval(timer));
+}
 
 describe("bulkhead init", () => {
   it("installs migrations in the kit's order, after the project's newest", async () => {
@@ -247,10 +263,18 @@ describe("bulkhead init", () => {
     const whole = project();
     await init(whole);
     const complete = Object.values(filesOf(whole)).filter((text) => !text.includes('"digest"'));
-    for (const delay of [150, 250, 300, 350, 400, 500]) {
-      const dir = project();
+    const paths = () => Object.keys(filesOf(dir));
+    let dir = "";
+    for (
+      const moment of [
+        () => paths().some((path) => path.endsWith(".partial")),
+        () => migrations(dir).some((path) => path.endsWith(".sql")),
+        () => paths().some((path) => /_bulkhead\/.*\.ts$/.test(path)),
+      ]
+    ) {
+      dir = project();
       await bulkhead(["init", "--dir", dir], {
-        onStart: (child) => setTimeout(() => child.kill("SIGKILL"), delay),
+        onStart: (child) => killAt(child, moment, "SIGKILL"),
       });
       for (const [path, text] of Object.entries(filesOf(dir))) {
         if (path.endsWith(".partial") || path.endsWith("lock.json")) continue;
@@ -271,7 +295,12 @@ describe("bulkhead init", () => {
     const dir = project();
     const earlier = filesOf(dir);
     const ran = await bulkhead(["init", "--dir", dir], {
-      onStart: (child) => setTimeout(() => child.kill("SIGINT"), 300),
+      onStart: (child) =>
+        killAt(
+          child,
+          () => Object.keys(filesOf(dir)).some((path) => path.endsWith(".partial")),
+          "SIGINT",
+        ),
     });
     const left = filesOf(dir);
     if ("supabase/bulkhead.lock.json" in left) {
@@ -574,6 +603,11 @@ describe("a project's database", () => {
       /\bif tg_op = 'INSERT' then/,
       "-- generated anew\n    if tg_op = 'INSERT' then",
     );
+    edit(
+      join(kit, "migrations/001_tenancy.sql"),
+      /(?<=create function bulkhead\.configure\(\s+tenants_table regclass,)/,
+      "\n    spare text default null,",
+    );
     const earlier = await bodies();
     assert.equal((await bulkhead(["upgrade", "--dir", dir], { kit })).code, 0);
     await push(dir);
@@ -585,6 +619,8 @@ describe("a project's database", () => {
     const trigger =
       Object.keys(now).find((name) => name.startsWith("bulkhead.audit_public_notes")) ?? "";
     assert.match(now[trigger] ?? "", /generated anew/);
+    const configures = Object.keys(now).filter((name) => /\.configure\(/.test(name));
+    assert.deepEqual(configures.map((name) => /^[^,]*,text,/.test(name)), [true]);
     assert.deepEqual(await findings(), []);
   });
 

@@ -79,12 +79,14 @@ export function applyChanges(
   const done: Change[] = [];
   let at = "";
   try {
+    // Also where nothing is to be written: a crash may have come at the very end.
+    for (const { path } of changes) {
+      at = path;
+      removePartials(dirname(join(project, path)));
+    }
     for (const change of wanted) {
       at = change.path;
-      const folder = dirname(join(project, change.path));
-      if (change.after === null) continue;
-      folders.push(...makeFolder(folder));
-      removePartials(folder);
+      if (change.after !== null) folders.push(...makeFolder(dirname(join(project, change.path))));
     }
     for (const [index, change] of wanted.entries()) {
       at = change.path;
@@ -150,7 +152,7 @@ function makeFolder(folder: string): string[] {
 }
 
 function removePartials(folder: string): void {
-  for (const name of readdirSync(folder)) {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
     if (PARTIAL.test(name)) rmSync(join(folder, name), { force: true });
   }
 }

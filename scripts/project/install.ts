@@ -103,9 +103,9 @@ export function planFiles(
         path,
         blocking: isNews,
         reason: installed === undefined
-          ? "a file that is not the kit's is there"
+          ? "a file that is not the kit's is there; --force overwrites it"
           : isNews
-          ? "you changed it, and the kit has a new version of it"
+          ? "you changed it, and the kit has a new version of it; --force overwrites yours"
           : "you changed it; it stays as it is",
       });
     }

@@ -159,9 +159,5 @@ export function carryOut(
   }
   if (!isBlocked) return;
   process.exitCode = EXIT.red;
-  if (!options.json) {
-    process.stderr.write(
-      "Nothing was written. Take back your change, or run again with --force to lose it\n",
-    );
-  }
+  if (!options.json) process.stderr.write("Nothing was written\n");
 }

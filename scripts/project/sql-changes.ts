@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+  argumentNames,
   functionShape,
   normalise,
   parseMigration,
@@ -99,6 +100,7 @@ export function upgradeSql(
   const refuse = (object: string, reason: string) => upgrade.refused.push({ object, reason });
   let mustConfigure = false;
   let mustProtect = false;
+  let hasDropped = false;
 
   for (const statement of statements) {
     const { key, kind, name, text } = statement;
@@ -118,10 +120,10 @@ export function upgradeSql(
     if (kind === "function") {
       if (GENERATED.has(key) && before !== undefined) {
         mustConfigure = true;
-        upgrade.changed.push(`regenerate ${key}`);
+        change("regenerate", key, unlessConfigured(text));
         continue;
       }
-      if (key.startsWith("function bulkhead.configure(")) mustConfigure = true;
+      if (name === "bulkhead.configure") mustConfigure = true;
       if (GENERATORS.test(key)) mustProtect = true;
       const isSameShape = before?.split(" ")[1] === after?.split(" ")[1];
       if (before !== undefined && isSameShape) change("replace", key, orReplace(text));
@@ -140,6 +142,7 @@ export function upgradeSql(
           orReplace(text),
         );
         restated.add(name);
+        hasDropped ||= old.length > 0;
       }
     } else if (kind === "view") {
       if (before === undefined) change("create", key, text);
@@ -171,9 +174,13 @@ export function upgradeSql(
     if (drop !== undefined) upgrade.removed.push(drop);
   }
   if (upgrade.refused.length > 0) return upgrade;
-  if (mustConfigure && next[CONFIGURE] !== undefined) emit(RECONFIGURE);
+  const generation = mustConfigure ? reconfigure(statements) : undefined;
+  if (generation !== undefined) emit(generation);
   if (mustProtect) emit(REPROTECT);
   if (upgrade.statements.length > 0) {
+    if (hasDropped && next["table bulkhead.kit_functions"] !== undefined) {
+      emit("delete from bulkhead.kit_functions where to_regprocedure(signature) is null");
+    }
     // Last, whatever ran before: the timetable, and what the kit's functions are from now on.
     const closing = ["select bulkhead.schedule()", "select bulkhead.declare_kit()"];
     upgrade.statements.push(...closing.filter((call) => next[call] !== undefined));
@@ -223,16 +230,27 @@ export function upgradeSql(
   }
 }
 
-const CONFIGURE =
-  "function bulkhead.configure(regclass,name,regclass,name,name,text,name[],name[])";
-
-/** What configure() generated once is generated again, from the settings as they are. */
-const RECONFIGURE = `select bulkhead.configure(
-    tenants_table, tenant_column, membership_table, coalesce(membership_user_column, 'user_id'),
-    membership_tenant_column, membership_active, direct_roles, exposed_schemas
+/**
+ * What configure() generated once is generated again, from the settings as they are: its arguments bear the names of
+ * their columns.
+ */
+function reconfigure(statements: readonly Statement[]): string | undefined {
+  const configure = statements.find(({ kind, name }) =>
+    kind === "function" && name === "bulkhead.configure"
+  );
+  const settings = statements.find(({ key }) => key === "table bulkhead.settings");
+  if (configure === undefined || settings === undefined) return undefined;
+  const { columns } = tableParts(settings.text);
+  const given = argumentNames(configure.text).filter((name) => columns.has(name)).map((name) =>
+    // null would take the place of the default.
+    `    ${name} => ${name === "membership_user_column" ? `coalesce(${name}, 'user_id')` : name}`
+  );
+  return `select bulkhead.configure(
+${given.join(",\n")}
 )
 from bulkhead.settings
 where tenants_table is not null`;
+}
 
 const REPROTECT = `select bulkhead.protect(relation, tenant_column)
 from bulkhead.protected_tables
@@ -244,6 +262,17 @@ const definition = (text: string): string =>
   text.replace(/^create or replace /i, "create ").replace(/\r\n/g, "\n");
 const orReplace = (text: string): string =>
   text.replace(/^create (or replace )?function/i, "create or replace function");
+
+/** What configure() has written stays until it writes it again. */
+function unlessConfigured(text: string): string {
+  return `do $upgrade$
+begin
+    if not exists (select from bulkhead.settings where tenants_table is not null) then
+        execute $stub$${orReplace(text)}$stub$;
+    end if;
+end
+$upgrade$`;
+}
 
 /** `create or replace` refuses other columns; then the view is dropped, without cascade, and made again. */
 function replaceView(name: string, text: string): string {

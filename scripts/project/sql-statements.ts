@@ -152,6 +152,11 @@ function identity(text: string): string {
   }).join(",");
 }
 
+/** The names of a function's arguments, in order. */
+export function argumentNames(text: string): string[] {
+  return argumentsOf(text).map((argument) => normalise(argument).split(" ", 1)[0] ?? "");
+}
+
 function argumentsOf(text: string): string[] {
   return splitOutside(balanced(text, text.indexOf("(")), ",", true).filter((part) =>
     normalise(part) !== ""

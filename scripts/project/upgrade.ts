@@ -60,6 +60,13 @@ function run(options: PlanOptions & { done: string[] }): void {
     );
   }
   const kit = readKit();
+  if (isOlder(kit.version, lock.version)) {
+    throw new BulkheadError(
+      "BH_UPGRADE_NEEDED",
+      `Cannot upgrade to version ${kit.version}: the project has ${lock.version}, which is newer`,
+      { kind: "red", hint: `install version ${lock.version} of the package, or a newer one` },
+    );
+  }
   checkFunctionFolders(project);
   const plan: Plan = { changes: [], conflicts: [], notes: [] };
   const statements = kitStatements(sqlFiles(kit));
@@ -98,6 +105,13 @@ function run(options: PlanOptions & { done: string[] }): void {
     ...options,
     extra: { from: lock.version, to: kit.version, objects: { changed, removed, refused } },
   });
+}
+
+/** Whether `version` comes before `other`; `1.0.0-rc.1` counts as 1.0.0. */
+function isOlder(version: string, other: string): boolean {
+  const [a, b] = [version, other].map((text) => text.split(/[.-]/, 3).map(Number));
+  const at = a?.findIndex((part, index) => part !== b?.[index]) ?? -1;
+  return at >= 0 && (a?.[at] ?? 0) < (b?.[at] ?? 0);
 }
 
 function planMigration(
