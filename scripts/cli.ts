@@ -12,6 +12,10 @@ const COMMANDS: Record<string, Entry> = {
     summary: "read an existing database and write the migrations that seal it",
     load: () => import("./adopt/adopt.ts"),
   },
+  recover: {
+    summary: "bring home the rows that adoption could not place",
+    load: () => import("./adopt/recover.ts"),
+  },
   init: {
     summary: "install Bulkhead into a Supabase project",
     load: () => import("./project/init.ts"),
@@ -31,6 +35,18 @@ const COMMANDS: Record<string, Entry> = {
   status: {
     summary: "check every rule and write a report",
     load: () => import("./hardening/status-check.ts"),
+  },
+  repair: {
+    summary: "put the declared state back",
+    load: () => import("./hardening/repair.ts"),
+  },
+  accept: {
+    summary: "answer for one finding until a date",
+    load: () => import("./hardening/accept.ts"),
+  },
+  attest: {
+    summary: "accept the present state as declared",
+    load: () => import("./hardening/attest.ts"),
   },
   evidence: {
     summary: "gather the proof into one folder",

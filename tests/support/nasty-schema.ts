@@ -51,7 +51,7 @@ create table "My App".lines (
 insert into "My App".lines ("order", "no") select n, k from generate_series(1, 30) as n, generate_series(1, 2) as k;
 -- a stray customer's whole tree
 insert into "My App"."Order" values (99, 4, 'stray');
-insert into "My App".lines values (99, 1, 1.5, null, 'null', null);
+insert into "My App".lines values (99, 1, 'NaN', '[0:1]={a,"b c"}', '"text"', '\\xdead');
 -- composite parent
 create table "My App".remarks (id uuid primary key default gen_random_uuid(), line_order integer, line_no smallint, "text" text,
     foreign key (line_order, line_no) references "My App".lines on delete cascade);

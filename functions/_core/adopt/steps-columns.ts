@@ -151,14 +151,23 @@ $bulkhead$`;
 /** Down: the rows that were filled are empty again. */
 function emptyAgain(each: Classified): string {
   const key = keyOf(each.table) ?? [];
-  return `with emptied as (
-    delete from bulkhead.adopt_filled as f where f.relation = ${
+  return `do $bulkhead$
+begin
+    begin
+        perform pg_catalog.set_config('session_replication_role', 'replica', true);
+    exception when insufficient_privilege then
+        null;
+    end;
+    with emptied as (
+        delete from bulkhead.adopt_filled as f where f.relation = ${
     literal(each.table.id)
   } returning f.row_key
-)
-update ${each.table.id} as c set ${ident(each.column)} = null
-from emptied as f
-where f.row_key = ${rowKey(key)}`;
+    )
+    update ${each.table.id} as c set ${ident(each.column)} = null
+    from emptied as f
+    where f.row_key = ${rowKey(key)};
+end
+$bulkhead$`;
 }
 
 /** The primary key of the row \`c\` as jsonb, each part as text. */
