@@ -1387,4 +1387,10 @@ values
         'failed_cron_jobs', 'A scheduled job fails', 'warning', 'five_minutes', '{}', 'docs/runbooks/failed_cron_jobs.md',
         E'Read the message of the last run with the query below.\nRun the job''s command by hand as its owner.\nAfter the repair wait for the next run: the incident resolves by itself.',
         'bulkhead.canary_failed_cron_jobs(jsonb)'
-    );
+    )
+-- For upgrades. Thresholds, cadence and what is switched off belong to the project.
+on conflict (name) do update
+set title = excluded.title,
+    runbook = excluded.runbook,
+    remediation = excluded.remediation,
+    function = excluded.function;

@@ -72,6 +72,10 @@ describe("bulkhead", () => {
           "prune",
           "keys",
           "watchdog",
+          "init",
+          "upgrade",
+          "doctor",
+          "uninstall",
         ]
       ) {
         assert.match(stdout, new RegExp(`^ {2}${name} `, "m"));
@@ -91,6 +95,10 @@ describe("bulkhead", () => {
         "prune",
         "keys",
         "watchdog",
+        "init",
+        "upgrade",
+        "doctor",
+        "uninstall",
       ]
     ) {
       const { code, stdout, stderr } = await bulkhead([name, "--help"]);

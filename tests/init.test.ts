@@ -653,6 +653,57 @@ describe("a project's database", () => {
     assert.ok(column);
   });
 
+  it("is after an upgrade what a new installation of that version is", async () => {
+    const last = join(kit, "migrations/009_schedule.sql");
+    edit(
+      last,
+      "declared.command,\n    held.jobid",
+      "declared.command || '' as job_command,\n    held.jobid",
+    );
+    edit(
+      last,
+      "select bulkhead.schedule();\n",
+      `create table bulkhead.extras (
+    id bigint generated always as identity primary key,
+    note text not null
+);
+comment on table bulkhead.extras is 'New';
+alter table bulkhead.extras enable row level security;
+revoke all on bulkhead.extras from public, anon, authenticated, service_role;
+create index extras_note_idx on bulkhead.extras (note);
+create view bulkhead.extra_notes with (security_invoker = true) as select note from bulkhead.extras;
+comment on view bulkhead.extra_notes is 'New';
+revoke all on bulkhead.extra_notes from public, anon, authenticated, service_role;
+create function bulkhead.extra(note text) returns text language sql stable set search_path = pg_catalog, pg_temp
+as $$ select e.note from bulkhead.extras as e where e.note = extra.note $$;
+comment on function bulkhead.extra(text) is 'New';
+revoke all on function bulkhead.extra(text) from public;
+grant execute on function bulkhead.extra(text) to service_role;
+
+select bulkhead.schedule();
+`,
+    );
+    edit(
+      join(kit, "migrations/005_alerting.sql"),
+      /create index incidents_opened_at_idx on bulkhead\.incidents \(opened_at\)/,
+      "create index incidents_opened_at_idx on bulkhead.incidents (opened_at, id)",
+    );
+    assert.equal((await bulkhead(["upgrade", "--dir", dir], { kit })).code, 0);
+    await push(dir);
+    const fresh = await baselineDatabase(server);
+    await applyMigrations(fresh.url, join(kit, "migrations"));
+    // The functions that configure() and protect() write are the project's own.
+    const kitOnly = (text: string) =>
+      text.split("\n").filter((line) => !/audit_public_|canonical_tenant|member_tenants/.test(line))
+        .join("\n");
+    assert.equal(
+      kitOnly(await withSql(db.url, schemaSnapshot)),
+      kitOnly(await withSql(fresh.url, schemaSnapshot)),
+    );
+    await fresh.drop();
+    assert.deepEqual(await findings(), []);
+  });
+
   it("does not lose a function that the user changed to an upgrade", async () => {
     edit(join(kit, "functions/alert/index.ts"), "// new", "// newer");
     const mine = join(dir, "supabase/functions/_bulkhead/alert/index.ts");
