@@ -57,7 +57,8 @@ create table bulkhead.protected_tables (
     declared jsonb not null default '{}',
     protected_at timestamptz not null default now(),
     protected_by name not null default session_user,
-    unique (schema_name, table_name)
+    -- Deferrable: two tables may swap their names.
+    unique (schema_name, table_name) deferrable
 );
 -- Partitions share the function of their parent; two tables never share one: it is compiled for one tenant column.
 create unique index protected_tables_audit_function_key on bulkhead.protected_tables (audit_function) where parent is null;
@@ -1015,11 +1016,60 @@ as $$
             from pg_catalog.pg_trigger as t
             join pg_catalog.pg_proc as f on f.oid = t.tgfoid
             where t.tgrelid = relation and not t.tgisinternal
+        ),
+        'uniques', (
+            select coalesce(jsonb_agg(c.relname order by c.relname), '[]')
+            from pg_catalog.pg_index as i
+            join pg_catalog.pg_class as c on c.oid = i.indexrelid
+            where i.indrelid = relation and (i.indisunique or i.indisexclusion)
+        ),
+        'replica_identity', (
+            select case c.relreplident when 'd' then 'default' when 'f' then 'full' when 'n' then 'nothing'
+                else (select format('using index %I', x.relname) from pg_catalog.pg_index as i
+                    join pg_catalog.pg_class as x on x.oid = i.indexrelid where i.indrelid = relation and i.indisreplident)
+                end
+            from pg_catalog.pg_class as c
+            where c.oid = relation
         )
     )
 $$;
 comment on function bulkhead.observed_state(regclass) is 'Columns, keys, policies and triggers of a table as the catalogs have them now: what declared is compared with';
 revoke all on function bulkhead.observed_state(regclass) from public;
+
+-- Protecting a table again must not launder what came to it in between: only an attestation accepts that.
+create function bulkhead.redeclared(declared jsonb, observed jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when not declared ? 'policies' then observed
+        else observed || jsonb_build_object(
+            'constraints', declared -> 'constraints' || observed -> 'constraints',
+            'policies', (
+                select coalesce(jsonb_object_agg(p.key, p.value), '{}')
+                from (
+                    select * from jsonb_each(declared -> 'policies') as d where d.key not like 'bulkhead\_%'
+                    union all
+                    select * from jsonb_each(observed -> 'policies') as o where o.key like 'bulkhead\_%'
+                ) as p
+            ),
+            'triggers', (
+                select coalesce(jsonb_object_agg(t.key, t.value), '{}')
+                from (
+                    select * from jsonb_each(declared -> 'triggers') as d where d.key not like 'bulkhead\_%'
+                    union all
+                    select * from jsonb_each(observed -> 'triggers') as o where o.key like 'bulkhead\_%'
+                ) as t
+            ),
+            'uniques', coalesce(declared -> 'uniques', observed -> 'uniques'),
+            'replica_identity', coalesce(declared -> 'replica_identity', observed -> 'replica_identity')
+        )
+    end
+$$;
+comment on function bulkhead.redeclared(jsonb, jsonb) is 'A declaration after protect() ran again: the kit''s own parts as they are, the rest as it was declared';
+revoke all on function bulkhead.redeclared(jsonb, jsonb) from public;
 
 create function bulkhead.register_table(relation regclass, tenant_column name, parent regclass, audit_function name)
 returns void
@@ -1150,7 +1200,7 @@ begin
     perform bulkhead.cover_children(relation);
     delete from bulkhead.exempt_tables as e where e.relation = protect.relation;
     -- Protecting a parent rewrites the keys of its children, so every declaration is taken anew where keys changed.
-    update bulkhead.protected_tables as t set declared = bulkhead.observed_state(t.relation)
+    update bulkhead.protected_tables as t set declared = bulkhead.redeclared(t.declared, bulkhead.observed_state(t.relation))
     where t.relation = protect.relation
         or t.parent = protect.relation
         or t.relation in (
@@ -1163,6 +1213,7 @@ begin
             from pg_catalog.pg_constraint as c
             where c.conrelid = protect.relation and c.contype = 'f'
         );
+    perform bulkhead.declare_surroundings();
     perform bulkhead.log_change('protect', bulkhead.qualified(relation), null, null);
 end
 $$;
@@ -1302,6 +1353,7 @@ begin
         returning bulkhead.qualified(t.relation) as name
     )
     select count(*), array_agg(c.name) into v_count, v_changed from changed as c;
+    perform bulkhead.declare_surroundings(true);
     perform bulkhead.log_change('attest', 'bulkhead.protected_tables', null, jsonb_build_object('note', note, 'tables', v_changed));
     return v_count;
 end

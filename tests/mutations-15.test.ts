@@ -1,0 +1,4 @@
+// needs: postgres-15
+import { mutationSuite } from "./mutations/suite.ts";
+
+mutationSuite(15);
