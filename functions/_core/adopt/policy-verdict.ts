@@ -77,7 +77,10 @@ type Add = (rule: string, detail: string, severity?: PolicyProblem["severity"]) 
 
 function judgeExpression(tree: unknown, world: PolicyWorld, add: Add): void {
   if (isTrue(tree)) {
-    add(as(tree, "BoolExpr") ? "or_true" : "constant_true", "its expression is true for every row");
+    add(
+      as(tree, "BoolExpr")?.["boolop"] === "OR_EXPR" ? "or_true" : "constant_true",
+      "its expression is true for every row",
+    );
     return;
   }
   const own = ownColumns(tree, world);
