@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -57,6 +59,21 @@ function assertRefused(ran: Ran, code: number, pattern: RegExp): void {
 }
 
 describe("bulkhead", () => {
+  test(
+    "says so when the disk under standard output is full",
+    { skip: !existsSync("/dev/full") },
+    async () => {
+      const full = openSync("/dev/full", "w");
+      const child = spawn(process.execPath, [BIN, "--help"], { stdio: ["ignore", full, "pipe"] });
+      let stderr = "";
+      child.stderr?.setEncoding("utf8").on("data", (text: string) => stderr += text);
+      const [code] = await once(child, "close");
+      closeSync(full);
+      assert.equal(code, 4);
+      assert.match(stderr, /^Error: Cannot write to standard output: ENOSPC \[BH_OUTPUT\]\nTry: /);
+    },
+  );
+
   test("--help lists every command, and so does no argument at all", async () => {
     for (const args of [["--help"], []]) {
       const { code, stdout } = await bulkhead(args);

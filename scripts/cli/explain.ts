@@ -67,6 +67,15 @@ export function explain(error: unknown, usage = "bulkhead --help"): Explained {
   }
   if (error instanceof Error && error.name === "PostgresError" && code !== undefined) {
     const hint = "hint" in error && typeof error.hint === "string" ? oneLine(error.hint) : "";
+    // The kit's own: the message says what to do.
+    if (/^BH\d{3}$/.test(code)) {
+      return {
+        code,
+        message,
+        hint: hint === "" ? `see ${code} in docs/errors.md` : hint,
+        exit: EXIT.red,
+      };
+    }
     return {
       code,
       message: `The database refused: ${message}`,

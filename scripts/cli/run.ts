@@ -2,7 +2,7 @@ import { realpathSync } from "node:fs";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { type Command, CommanderError } from "commander";
-import { EXIT } from "../../functions/_core/errors.ts";
+import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import { explain, type Explained } from "./explain.ts";
 import { redact } from "./redact.ts";
 
@@ -71,7 +71,7 @@ export async function runCli(command: Command | Promise<Command>): Promise<never
   process.stdout.on("error", (error: Error & { code?: string }) => {
     // The reader left (`| head`): not a failure of ours.
     if (error.code === "EPIPE") process.exit();
-    throw error;
+    report(explain(unwritable(error)), error);
   });
   process.on("SIGINT", () => void interrupt(EXIT.interrupted));
   process.on("SIGTERM", () => void interrupt(143));
@@ -81,17 +81,53 @@ export async function runCli(command: Command | Promise<Command>): Promise<never
     prepare(root, (at) => failing = pathOf(at));
     await root.parseAsync(process.argv);
   } catch (error) {
+    if (isInterrupted()) await forever();
     // Help and --version arrive here too, with exit code 0.
     if (
       error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help")
     ) {
+      await flush();
       process.exit(EXIT.ok);
     }
     report(explain(error, `${failing} --help`), error);
   }
-  // A pipe takes 64 kB at a time: what is still on its way must arrive.
-  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+  if (isInterrupted()) await forever();
+  await flush();
   process.exit();
+}
+
+/** A pipe takes 64 kB at a time: what is still on its way must arrive, and a full disk must be heard. */
+function flush(): Promise<void> {
+  return new Promise((resolve) => process.stdout.write("", () => setImmediate(resolve)));
+}
+
+/**
+ * Whether Ctrl-C is being handled: what fails from now on fails because its ground was taken away.
+ *
+ * @example
+ * catch (error) { if (!isInterrupted()) console.error(error); }
+ */
+export function isInterrupted(): boolean {
+  return interrupted;
+}
+
+let interrupted = false;
+
+/** Leave the end of the process to {@link interrupt}. */
+function forever(): Promise<never> {
+  return new Promise(() => {});
+}
+
+function unwritable(cause: Error & { code?: string }): BulkheadError {
+  return new BulkheadError(
+    "BH_OUTPUT",
+    `Cannot write to standard output: ${cause.code ?? cause.message}`,
+    {
+      kind: "unavailable",
+      hint: "free space where the output goes, and run the command again",
+      cause,
+    },
+  );
 }
 
 /** Print a failure the way every command does, and leave. */
@@ -130,6 +166,7 @@ function pathOf(command: Command): string {
 }
 
 async function interrupt(code: number): Promise<never> {
+  interrupted = true;
   const limit = new Promise((resolve) => setTimeout(resolve, 5_000).unref());
   await Promise.race([
     Promise.allSettled([...cleanUps].map(async (cleanUp) => await cleanUp())),

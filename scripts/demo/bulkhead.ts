@@ -33,6 +33,12 @@ export function bulkhead(
       },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    stage.onEnd(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const closed = new Promise((gone) => child.once("close", gone));
+      child.kill("SIGTERM");
+      await closed;
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => stdout += chunk);

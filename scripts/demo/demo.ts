@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError } from "commander";
 import pc from "picocolors";
 import { EXIT } from "../../functions/_core/errors.ts";
 import { explain } from "../cli/explain.ts";
-import { isMain, onInterrupt, runCli } from "../cli/run.ts";
+import { isInterrupted, isMain, onInterrupt, runCli } from "../cli/run.ts";
 import { start } from "./acts/1-start.ts";
 import { boundary } from "./acts/2-boundary.ts";
 import { attack } from "./acts/3-attack.ts";
@@ -23,7 +23,7 @@ type Flags = { json?: boolean; rows: number };
 
 /** `npm run demo`: the main job from an empty database to the evidence folder, every step checked. */
 export function command(): Command {
-  return new Command("demo")
+  return new Command("npm run demo --")
     .description(
       "Isolate, attack, watch, back up and restore an example application on a Postgres of its own.",
     )
@@ -90,6 +90,8 @@ async function playAct(act: Act, number: number, stage: Stage, json: boolean): P
     else console.log(pc.dim(`  ${(ms() / 1000).toFixed(1)} s`));
     return true;
   } catch (error) {
+    // Ctrl-C stopped the servers under it.
+    if (isInterrupted()) return false;
     const { code, message, hint } = explain(error, "npm run demo -- --help");
     if (json) {
       console.log(

@@ -18,7 +18,9 @@ export const backup: Act = {
       `the runner's backup succeeds (${runner.stderr.trim().split("\n").at(-1)})`,
     );
     const byRunner = await newestRun(stage, "runner");
-    stage.say(mark.ok(`runner (Node): ${byRunner.id}, ${byRunner.rows} rows`));
+    stage.say(
+      mark.ok(`runner (Node): ${byRunner.id}, ${byRunner.rows} rows, the ledger's among them`),
+    );
 
     await stage.watch.pass(12);
     const byEdge = await edgeRun(stage);

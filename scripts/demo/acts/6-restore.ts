@@ -43,7 +43,7 @@ export const restore: Act = {
       "the drill compared rows and ran tests",
     );
     stage.say(mark.ok(
-      `drill: ${report.rows} rows restored, hashes equal, ${report.tests} pgTAP tests green, ${
+      `drill: ${report.rows} rows and the ledger restored, hashes equal, ${report.tests} pgTAP tests green, ${
         report.rtoSeconds.toFixed(1)
       } s`,
     ));
@@ -83,7 +83,7 @@ export const restore: Act = {
 
     const resolved = await waitForResolution(stage);
     stage.say(mark.ok("two clean runs later the incident resolves itself:"));
-    for (const text of resolved.slice(0, 2)) stage.say(`    │ ${text}`);
+    for (const text of resolved.slice(0, 3)) stage.say(`    │ ${text}`);
     return { drill: report, restored: done.inserted, message: resolved };
   },
 };
