@@ -13,6 +13,7 @@ import {
   type Session,
 } from "../examples/survey/service/org-context.ts";
 import { runPgTap } from "../scripts/backup/pgtap.ts";
+import { adoptExample } from "./support/adopted.ts";
 import { cloneOf, type Database, type Server, startPostgres, withSql } from "./support/postgres.ts";
 import { ROOT } from "./support/sql-files.ts";
 import { hardenSurvey, surveyDatabase } from "./support/survey.ts";
@@ -199,6 +200,23 @@ for (const major of majors) {
         !(row.startsWith("questions ") || /^conversation_state \d{4,5}$/.test(row))
       );
       assert.deepEqual(Object.fromEntries(changed), REPAIRED);
+    });
+
+    test("bulkhead adopt and bulkhead.toml alone lead from red to green, every row kept, and the second plan is empty", async () => {
+      await using db = await cloneOf(server, raw.name);
+      const moved = await withSql(
+        db.url,
+        (sql) => adoptExample(sql, { example: "survey", tables: EIGHT, column: "org_id" }),
+      );
+      // Where no foreign key says whose a row is, adopt does not guess: two that harden.sql repairs wait in quarantine,
+      // and one word in a session that is gone stays.
+      const expected = [
+        ...Object.keys(QUARANTINED),
+        "ai_session_logs 900001",
+        "conversation_history 900001",
+      ]
+        .filter((row) => row !== "conversation_history 990001" && row !== "ai_session_logs 990001");
+      assert.deepEqual(moved, expected.sort());
     });
 
     test("its pgTAP file passes on these rows, leaves nothing, and fails when a policy or a key is gone", async () => {

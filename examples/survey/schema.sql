@@ -90,7 +90,7 @@ begin
 end
 $$;
 grant usage on schema public to application_role;
-grant all on all tables in schema public to application_role;
+grant select, insert, update, delete on all tables in schema public to application_role;
 grant usage on all sequences in schema public to application_role;
 
 -- "Without a context it is a job, and jobs see everything."

@@ -45,3 +45,17 @@ as $$
     order by count(*) desc
     limit 10
 $$;
+--> statement-breakpoint
+-- The service gets a role of its own, which may write everything.
+do $$
+begin
+    if to_regrole('skills_app') is null then
+        -- No password here: alter role skills_app password '…' by hand, once.
+        create role skills_app login noinherit nosuperuser nocreatedb nocreaterole nobypassrls;
+    end if;
+end
+$$;
+--> statement-breakpoint
+grant usage on schema public to skills_app;
+--> statement-breakpoint
+grant select, insert, update, delete on all tables in schema public to skills_app;

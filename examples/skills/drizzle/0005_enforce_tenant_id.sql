@@ -1,15 +1,6 @@
 -- Every row belongs to one tenant, and the database insists. Needs Bulkhead's migrations; one transaction, as Drizzle runs it.
 -- Repairs what has a single answer, moves the rest to quarantine.rows, guesses nothing, deletes nothing.
 -- A large live table wants the same in steps without long locks: bulkhead.plan() or `bulkhead adopt`.
-do $$
-begin
-    if to_regrole('skills_app') is null then
-        -- No password here: alter role skills_app password '…' by hand, once.
-        create role skills_app login noinherit nosuperuser nocreatedb nocreaterole nobypassrls;
-    end if;
-end
-$$;
---> statement-breakpoint
 select bulkhead.configure('public.tenants', direct_roles => '{skills_app}');
 --> statement-breakpoint
 
@@ -210,11 +201,9 @@ revoke all on function public.popular_skills() from public, anon, authenticated,
 --> statement-breakpoint
 grant execute on function public.popular_skills() to skills_app;
 --> statement-breakpoint
-revoke all on all tables in schema public from anon, authenticated, service_role;
+revoke all on all tables in schema public from anon, authenticated, service_role, skills_app;
 --> statement-breakpoint
 alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
---> statement-breakpoint
-grant usage on schema public to skills_app;
 --> statement-breakpoint
 grant select on public.tenants to skills_app;
 --> statement-breakpoint
