@@ -368,7 +368,7 @@ for (const major of majors) {
             raw`select public.log_audit('skill.published', 'skill', 's-12-1', '2001:db8::1:7', '{"via": "api"}')`,
           );
           await tx.execute(
-            raw`select bulkhead_api.log_event('odd', 'skill', null, '{"ip_address": "no address"}')`,
+            raw`select public.log_audit('odd', 'skill', null, null, '{"ip_address": "no address"}')`,
           );
         });
         const logs = (tenantId: string) =>
@@ -413,6 +413,7 @@ for (const major of majors) {
           ["u-12-1", "12", "odd", "skill", null, null, {}],
           ["u-12-1", "12", "skill.published", "skill", "s-12-1", "2001:db8::1:7", { via: "api" }],
         ]);
+        await refused("42501", pool`select public.log_audit('forged', 'skill')`);
         assert.deepEqual((await logs("1")).filter((row) => row["tenant_id"] !== "1"), []);
         for (
           const statement of [

@@ -62,15 +62,17 @@ create index audit_logs_action_idx on bulkhead.audit_events (operation, created_
     where operation not in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE');
 --> statement-breakpoint
 
+-- Definer: the application needs no rights on the kit, and this is all that it can do there. Tenant and actor are the
+-- transaction's, read from the role that asks and not from this function's owner.
 create function public.log_audit(action text, resource_type text, resource_id text default null, ip inet default null, metadata jsonb default '{}')
 returns void
 language sql
 volatile
-security invoker
+security definer
 set search_path = ''
 as $$
-    select bulkhead_api.log_event(
-        action, resource_type, resource_id, metadata || jsonb_strip_nulls(jsonb_build_object('ip_address', host(ip))))
+    select bulkhead.log_event(
+        action, resource_type, resource_id, coalesce(metadata, '{}') || jsonb_strip_nulls(jsonb_build_object('ip_address', host(ip))))
 $$;
 --> statement-breakpoint
 comment on function public.log_audit(text, text, text, inet, jsonb) is 'Adds an event of the application to the trail; tenant and actor are those of the transaction. Example: select log_audit(''skill.published'', ''skill'', ''s1'')';
@@ -78,7 +80,3 @@ comment on function public.log_audit(text, text, text, inet, jsonb) is 'Adds an 
 revoke all on function public.log_audit(text, text, text, inet, jsonb) from public, anon, authenticated, service_role;
 --> statement-breakpoint
 grant execute on function public.log_audit(text, text, text, inet, jsonb) to skills_app;
---> statement-breakpoint
-grant usage on schema bulkhead_api to skills_app;
---> statement-breakpoint
-grant execute on function bulkhead_api.log_event(text, text, text, jsonb) to skills_app;
