@@ -4,6 +4,10 @@ import { canonicalJson, equalInConstantTime, fromHex, toHex, utf8 } from "./byte
 import type { Kek } from "./kek.ts";
 
 type Purpose = "manifest" | "keyring";
+const DAMAGED: Record<Purpose, string> = {
+  manifest: "BH_MANIFEST_INVALID",
+  keyring: "BH_KEYRING_INVALID",
+};
 
 /** `{ <purpose>: body, signature }` as canonical JSON, ended by a line break. */
 export async function signDocument(
@@ -37,7 +41,7 @@ export async function readSigned<T>(
     });
   const damaged = (state: string, cause?: unknown) =>
     fail(
-      `BH_${purpose.toUpperCase()}_INVALID`,
+      DAMAGED[purpose],
       state,
       "Find out who changed it; older versions of the object are in the store",
       cause,
