@@ -966,7 +966,7 @@ begin
     end if;
     execute format('revoke all on table %s from public, anon', v_table);
     -- TRUNCATE passes by every policy, REFERENCES probes keys, TRIGGER runs code as the writer.
-    execute format('revoke truncate, references, trigger on table %s from authenticated, service_role', v_table);
+    execute format('revoke truncate, references, trigger on table %s from service_role, %s', v_table, v_roles);
 end
 $$;
 comment on function bulkhead.close_table(regclass, name) is 'RLS enabled and forced, the restrictive policy, nothing for anon';

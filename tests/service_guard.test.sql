@@ -1,7 +1,7 @@
 -- The guard: writes without a tenant or for another tenant are refused, whatever role or function carries them.
 begin;
 set local search_path = public, extensions;
-select plan(27);
+select plan(28);
 
 select tests.protected_world();
 
@@ -46,7 +46,9 @@ grant tests_direct to current_user;
 grant usage on schema world, extensions, tests to tests_direct;
 grant select, insert, update, delete on all tables in schema world to tests_direct;
 select bulkhead.configure('world.tenants', membership_table => 'world.members', direct_roles => '{tests_direct}', exposed_schemas => '{world}');
+grant all on world.units to tests_direct;
 select bulkhead.unprotect('world.units'), bulkhead.protect('world.units');
+select is(has_table_privilege('tests_direct', 'world.units', 'truncate'), false, 'a direct role loses TRUNCATE, which passes every policy');
 set local role tests_direct;
 select is((select count(*)::int from world.units), 0, 'a direct role without a context sees nothing');
 select set_config('request.headers', jsonb_build_object('x-tenant-id', tests.id('acme'))::text, true);
