@@ -753,6 +753,14 @@ as $$
             ) as wanted
         from bulkhead.protected_catalog as t
     ),
+    disabled as materialized (
+        -- Of the key itself, and of its clones on and for partitions.
+        select distinct own.key
+        from pg_catalog.pg_trigger as g
+        join pg_catalog.pg_constraint as c on c.oid = g.tgconstraint
+        cross join lateral (values (c.oid), (c.conparentid)) as own (key)
+        where g.tgenabled in ('D', 'R')
+    ),
     keys as materialized (
         select
             constraints.*,
@@ -874,13 +882,7 @@ as $$
     )
     from keys as k
     where not k.is_enforced
-        or exists (
-            select
-            from pg_catalog.pg_trigger as g
-            join pg_catalog.pg_constraint as own on own.oid = g.tgconstraint
-            where (own.oid = k.oid or own.conparentid = k.oid)
-                and g.tgenabled in ('D', 'R')
-        )
+        or k.oid in (select disabled.key from disabled)
     union all
     select bulkhead.offence_row(
         'foreign_key_deferrable',
@@ -3325,7 +3327,7 @@ as $$
     where f.status = 'fail'
         and f.category in ('boundary', 'trail', 'guard', 'schedule')
         -- A sentence is for a person, and so is the question whose rows a new table holds.
-        and f.remediation ~ '^(alter|create|drop|grant|revoke|select|insert|update|delete) '
+        and f.remediation ~* '^(alter|create|drop|grant|revoke|select|insert|update|delete) '
         and f.name not in ('settings_configured', 'table_unclassified', 'exempt_table_exposed', 'tenant_column_missing', 'declaration_missing', 'guard_trust')
         and not (f.name = 'protected_table_missing' and f.remediation like 'delete %')
         and not (f.name = 'job_failed')
