@@ -12,7 +12,7 @@ import {
 } from "./support/postgres.ts";
 
 /** What a writer waits at most behind one attempt of a step; the machine's own pauses come on top. */
-const LOCK_TIMEOUT_MS = 1_000;
+const LOCK_TIMEOUT_MS = 500;
 const SLACK_MS = 500;
 
 const CONFIG = {

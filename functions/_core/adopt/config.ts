@@ -22,7 +22,8 @@ const tableChoice = z.discriminatedUnion("kind", [
 export const configSchema = z.strictObject({
   version: z.literal(1).default(1),
   schemas: z.array(name).min(1).default(["public"]),
-  lock_timeout: z.string().regex(/^\d+(ms|s)$/, 'must look like "2s" or "500ms"').default("2s"),
+  // Below deadlock_timeout (1 s): dropping a key locks two tables, and in a deadlock the step must give up, not the writer.
+  lock_timeout: z.string().regex(/^\d+(ms|s)$/, 'must look like "500ms" or "2s"').default("500ms"),
   batch_pages: z.int().min(1).max(100_000).default(1_000),
   tenants: z.strictObject({
     table: qualifiedName,

@@ -14,6 +14,9 @@ import { locked, type Step, step } from "./steps.ts";
 
 const named = (table: Table, name: string) => `${ident(table.schema)}.${ident(name)}`;
 
+/** Nobody queues behind a concurrent build: it may wait for the transactions that are older than itself. */
+const PATIENT = "set lock_timeout = '5min'";
+
 /** An index built beside running writes; an invalid one, left by a run that was cut short, is built anew. */
 export function indexStep(
   table: Table,
@@ -39,9 +42,13 @@ export function indexStep(
       }, writers wait`,
     alone: concurrently,
     up: concurrently
-      ? [locked([`drop index ${named(table, name)}`], indexIsInvalid(table.schema, name)), create]
+      ? [
+        locked([`drop index ${named(table, name)}`], indexIsInvalid(table.schema, name)),
+        PATIENT,
+        create,
+      ]
       : [create],
-    down: [drop],
+    down: concurrently ? [PATIENT, drop] : [drop],
     downAlone: concurrently,
   });
 }
