@@ -58,7 +58,7 @@ create table bulkhead.protected_tables (
     protected_at timestamptz not null default now(),
     protected_by name not null default session_user,
     -- Deferrable: two tables may swap their names.
-    unique (schema_name, table_name) deferrable
+    constraint protected_tables_name_key unique (schema_name, table_name) deferrable
 );
 -- Partitions share the function of their parent; two tables never share one: it is compiled for one tenant column.
 create unique index protected_tables_audit_function_key on bulkhead.protected_tables (audit_function) where parent is null;
