@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { decide, renderIndex } from "../functions/_core/status/evidence.ts";
 import { statusReport } from "../functions/_core/status/contract.ts";
-import { writeFolder } from "../scripts/hardening/evidence-folder.ts";
+import { newFolder, writeFolder } from "../scripts/hardening/evidence-folder.ts";
 import { fileTree } from "../scripts/hardening/file-tree.ts";
 import {
   type Database,
@@ -113,6 +113,13 @@ test("writeFolder() leaves nothing behind when a file can't be written", async (
       { code: "BH_EVIDENCE_WRITE" },
     );
     assert.deepEqual(await readdir(base), []);
+    await writeFile(join(base, "file"), "");
+    const below = join(base, "file", "x");
+    const refused = { code: "BH_EVIDENCE_WRITE", exitCode: 2 };
+    await assert.rejects(newFolder(below), refused);
+    await assert.rejects(writeFolder(below, new Map([["a.md", "a"]])), refused);
+    await assert.rejects(writeFolder("/proc/nope/x", new Map([["a.md", "a"]])), refused);
+    assert.deepEqual(await readdir(base), ["file"]);
   } finally {
     await rm(base, { recursive: true, force: true });
   }

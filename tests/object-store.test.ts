@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { after, test } from "node:test";
+import { checkParent, ensureFolder, ensureWritable } from "../functions/_core/adapters/folder.ts";
 import { folderStore } from "../functions/_core/adapters/folder-store.ts";
 import { openStore } from "../functions/_core/adapters/open-store.ts";
 import { judgeS3Error, mapS3Error } from "../functions/_core/adapters/s3-errors.ts";
@@ -60,6 +62,55 @@ test("the folder store names a folder it may not write to", async () => {
   await writeFile(join(root, "file"), "");
   const store = folderStore(join(root, "file"));
   await assert.rejects(store.put("x", new Uint8Array(1)), { kind: "unavailable" });
+});
+
+test("the folder store gives up on a folder that can't be made, also below /proc", async () => {
+  const store = folderStore("/proc/nope/deeper");
+  await assert.rejects(store.put("keyring.json", new Uint8Array(1)), {
+    code: "BH_STORE_UNAVAILABLE",
+    message:
+      'Cannot write "keyring.json" in file:///proc/nope/deeper: the folder can\'t be made (ENOENT)',
+    hint: /BULKHEAD_STORE/,
+  });
+  assert.deepEqual(await collect(store.list("")), []);
+});
+
+test("the folder store says who may not read it, and looks into no folder that it need not", async () => {
+  const root = await newFolder();
+  const store = folderStore(root);
+  await store.put("keyring.json", new Uint8Array(1));
+  await store.put("objects/x", new Uint8Array(1));
+  await chmod(join(root, "objects"), 0o000);
+  await chmod(root, 0o755);
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65534);
+  try {
+    assert.equal((await collect(store.listVersions("keyring.json"))).length, 1);
+    await assert.rejects(collect(store.list("objects/")), {
+      code: "BH_STORE_REFUSED",
+      message: `Cannot list "objects/" in file://${root}: this user has no permission (EACCES)`,
+      hint: /ls -ld/,
+    });
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    await chmod(join(root, "objects"), 0o700);
+  }
+});
+
+test("folders are made with their parents, or not at all", async () => {
+  const root = await newFolder();
+  await ensureFolder(join(root, "a/b/c"));
+  await ensureFolder(join(root, "a/b/c"));
+  await ensureWritable(join(root, "a/d"));
+  assert.deepEqual(await readdir(join(root, "a")), ["b", "d"]);
+  assert.deepEqual(await readdir(join(root, "a/d")), []);
+  await writeFile(join(root, "file"), "");
+  await assert.rejects(ensureFolder(join(root, "file/x/y")), { code: "ENOTDIR" });
+  await assert.rejects(checkParent(join(root, "file/x/y")), { code: "ENOTDIR" });
+  await assert.rejects(ensureWritable("/proc/nope/x"), { code: "ENOENT" });
+  await assert.rejects(ensureWritable("/proc"), { code: "ENOENT" });
+  await checkParent(join(root, "not/yet/there"));
+  assert.deepEqual((await readdir(root)).sort(), ["a", "file"]);
 });
 
 test("openStore() reads file and s3 addresses", async () => {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { checkParent, ensureFolder } from "../../functions/_core/adapters/folder.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { onInterrupt } from "../cli/run.ts";
 
@@ -9,12 +10,17 @@ import { onInterrupt } from "../cli/run.ts";
  *
  * @example
  * const folder = await newFolder("evidence/2026-11");
- * @throws BulkheadError `BH_EVIDENCE_EXISTS`.
+ * @throws BulkheadError `BH_EVIDENCE_EXISTS`, `BH_EVIDENCE_WRITE` where it could not be made.
  */
 export async function newFolder(out: string): Promise<string> {
   const folder = resolve(out);
   const found = await stat(folder).catch(() => undefined);
-  if (found === undefined) return folder;
+  if (found === undefined) {
+    await checkParent(folder).catch((error) => {
+      throw unwritable(folder, error);
+    });
+    return folder;
+  }
   throw new BulkheadError(
     "BH_EVIDENCE_EXISTS",
     `Cannot write evidence to "${folder}": it exists already`,
@@ -39,7 +45,7 @@ export async function writeFolder(
   const clean = () => rm(partial, { recursive: true, force: true });
   const done = onInterrupt(clean);
   try {
-    await mkdir(dirname(folder), { recursive: true });
+    await ensureFolder(dirname(folder));
     await mkdir(partial, { mode: 0o700 });
     const sums: string[] = [];
     for (const [name, content] of files) {
@@ -54,15 +60,20 @@ export async function writeFolder(
     await writeFile(join(partial, "SHA256SUMS"), `${sums.join("\n")}\n`);
     await rename(partial, folder);
   } catch (error) {
-    throw new BulkheadError(
-      "BH_EVIDENCE_WRITE",
-      `Cannot write evidence to "${folder}": ${
-        error instanceof Error ? error.message : String(error)
-      }`,
-      { kind: "usage", hint: "name a folder that you may create with --out", cause: error },
-    );
+    throw unwritable(folder, error);
   } finally {
     done();
-    await clean();
+    // What could not be made can't be removed either, and that must not hide why.
+    await clean().catch(() => {});
   }
+}
+
+function unwritable(folder: string, error: unknown): BulkheadError {
+  return new BulkheadError(
+    "BH_EVIDENCE_WRITE",
+    `Cannot write evidence to "${folder}": ${
+      error instanceof Error ? error.message : String(error)
+    }`,
+    { kind: "usage", hint: "name a folder that you may create with --out", cause: error },
+  );
 }

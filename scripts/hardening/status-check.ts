@@ -1,8 +1,9 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { ensureFolder } from "../../functions/_core/adapters/folder.ts";
 import { readStatus } from "../../functions/_core/adapters/status-source.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
@@ -83,7 +84,7 @@ export async function writeReports(
   const name = report.category === null ? stamp : `${stamp}-${report.category}`;
   const written: string[] = [];
   try {
-    await mkdir(folder, { recursive: true });
+    await ensureFolder(folder);
     for (const format of to.formats) {
       const path = join(folder, `${name}.${format}`);
       const partial = `${path}.partial`;

@@ -1,5 +1,5 @@
 import { constants, fsync } from "node:fs";
-import { link, lstat, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { link, lstat, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { toHex } from "../backup/bytes.ts";
@@ -11,13 +11,23 @@ import type {
   StoredVersion,
 } from "../backup/object-store.ts";
 import { Sha256 } from "../backup/sha256-stream.ts";
-import { checkKey, storeError, withBody } from "../backup/store-errors.ts";
+import { checkKey, listing, storeError, withBody } from "../backup/store-errors.ts";
 import { BulkheadError } from "../errors.ts";
+import { ensureFolder } from "./folder.ts";
 
 const READ_BYTES = 1 << 18;
 /** The one version that `ifAbsent` may write: linking it twice fails, whoever comes second. */
 const FIRST = "0000000000000-000000-00000000";
 const VERSION = /^\d{13}-\d{6}-[0-9a-f]{8}$/;
+/** What the file system's codes say to people. */
+const STATES: Readonly<Record<string, string>> = {
+  EACCES: "this user has no permission (EACCES)",
+  EPERM: "this user has no permission (EPERM)",
+  EROFS: "the file system is read-only (EROFS)",
+  ENOENT: "the folder can't be made (ENOENT)",
+  ENOTDIR: "a file is where a folder should be (ENOTDIR)",
+  ENOSPC: "the disk is full (ENOSPC)",
+};
 // FileHandle.sync is missing on Deno 2.1.
 const sync = promisify(fsync);
 
@@ -40,8 +50,8 @@ export function folderStore(root: string): ObjectStore {
   ): Promise<StoredObject> {
     checkKey(key);
     return await guarded("write", key, async () => {
-      await mkdir(join(root, ".tmp"), { recursive: true, mode: 0o700 });
-      await mkdir(join(root, key, ".."), { recursive: true, mode: 0o700 });
+      await ensureFolder(join(root, ".tmp"), { mode: 0o700 });
+      await ensureFolder(join(root, key, ".."), { mode: 0o700 });
       await refuseLinks(key);
       const [newest] = await versionsOf(key);
       if (options.ifAbsent && newest) throw storeError.exists(key, name);
@@ -132,7 +142,7 @@ export function folderStore(root: string): ObjectStore {
   async function* listVersions(prefix: string): AsyncGenerator<StoredVersion> {
     const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
     if (folder) checkKey(folder.slice(0, -1));
-    const found = await guarded("list", prefix, () => walk(folder));
+    const found = await guarded(listing(prefix), prefix || "objects", () => walk(folder, prefix));
     const entries = found.filter(({ key }) => key.startsWith(prefix)).sort((a, b) =>
       a.key === b.key ? (a.version < b.version ? 1 : -1) : a.key < b.key ? -1 : 1
     );
@@ -145,7 +155,10 @@ export function folderStore(root: string): ObjectStore {
     }
   }
 
-  async function walk(folder: string): Promise<{ key: string; version: string }[]> {
+  async function walk(
+    folder: string,
+    prefix: string,
+  ): Promise<{ key: string; version: string }[]> {
     if (folder) await refuseLinks(folder.slice(0, -1));
     const entries = await readdir(join(root, folder), { withFileTypes: true })
       .catch(emptyIfMissing<never>);
@@ -156,7 +169,11 @@ export function folderStore(root: string): ObjectStore {
         throw storeError.refused("list", folder + entry.name, name, "it is a symbolic link");
       }
       if (entry.isDirectory()) {
-        found.push(...await walk(`${folder}${entry.name}/`));
+        const below = `${folder}${entry.name}/`;
+        // A folder that the prefix rules out may be closed to this user.
+        if (below.startsWith(prefix) || prefix.startsWith(below)) {
+          found.push(...await walk(below, prefix));
+        }
         continue;
       }
       const [base = "", version = ""] = entry.name.split("@");
@@ -176,10 +193,18 @@ export function folderStore(root: string): ObjectStore {
   function mapped(action: string, what: string, cause: unknown): unknown {
     const code = codeOf(cause);
     if (cause instanceof BulkheadError || code === undefined) return cause;
-    if (code === "ENOENT") return storeError.missing(what, name);
+    if (code === "ENOENT" && action !== "write") return storeError.missing(what, name);
+    const state = STATES[code] ?? code;
     return ["EACCES", "EPERM", "EROFS", "ELOOP"].includes(code)
-      ? storeError.refused(action, what, name, code, cause)
-      : storeError.unavailable(action, what, name, code, cause);
+      ? storeError.refused(action, what, name, state, {
+        cause,
+        hint:
+          `Run as a user who may read and write that folder (ls -ld ${root}), or change its owner`,
+      })
+      : storeError.unavailable(action, what, name, state, {
+        cause,
+        hint: "Check the folder in BULKHEAD_STORE, and that its disk has room; then run again",
+      });
   }
 
   return {

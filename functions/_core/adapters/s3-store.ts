@@ -11,7 +11,7 @@ import process from "node:process";
 import { chunksOf } from "../backup/chunks.ts";
 import type { ObjectStore, PutOptions, StoredVersion } from "../backup/object-store.ts";
 import { withRetry } from "../backup/retry.ts";
-import { checkKey, storeError, withBody } from "../backup/store-errors.ts";
+import { checkKey, listing, storeError, withBody } from "../backup/store-errors.ts";
 import { judgeS3Error, mapS3Error, readFailure } from "./s3-errors.ts";
 import { upload } from "./s3-upload.ts";
 
@@ -168,7 +168,7 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
     let markers: { KeyMarker?: string; VersionIdMarker?: string } = {};
     while (true) {
       const page: ListObjectVersionsCommandOutput = await guarded(
-        "list",
+        listing(prefix),
         prefix,
         () =>
           attempt(() =>
@@ -185,7 +185,12 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
       const isStuck = NextKeyMarker === undefined ||
         (NextKeyMarker === markers.KeyMarker && NextVersionIdMarker === markers.VersionIdMarker);
       if (isStuck) {
-        throw storeError.unavailable("list", prefix, name, "it is cut off without saying where");
+        throw storeError.unavailable(
+          listing(prefix),
+          prefix,
+          name,
+          "it is cut off without saying where",
+        );
       }
       markers = {
         KeyMarker: NextKeyMarker,

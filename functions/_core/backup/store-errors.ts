@@ -20,19 +20,27 @@ export const storeError = {
       hint: "Run again when the lock has ended",
       cause,
     }),
-  refused: (action: string, what: string, store: string, state: string, cause?: unknown) =>
+  refused: (action: string, what: string, store: string, state: string, more: More = {}) =>
     new BulkheadError("BH_STORE_REFUSED", `Cannot ${action} "${what}" in ${store}: ${state}`, {
       kind: "refused",
       hint: "Check the credentials and what they may do on this prefix",
-      cause,
+      ...more,
     }),
-  unavailable: (action: string, what: string, store: string, state: string, cause?: unknown) =>
+  unavailable: (action: string, what: string, store: string, state: string, more: More = {}) =>
     new BulkheadError("BH_STORE_UNAVAILABLE", `Cannot ${action} "${what}" in ${store}: ${state}`, {
       kind: "unavailable",
       hint: "Check BULKHEAD_STORE, and that the store is reachable and has room; then run again",
-      cause,
+      ...more,
     }),
 } as const;
+
+/** A hint that fits the kind of store, and the cause. */
+type More = { readonly hint?: string; readonly cause?: unknown };
+
+/** Whoever lists the versions of one object reads it: `keyring.json` is no folder of anything. */
+export function listing(prefix: string): "list" | "read" {
+  return prefix === "" || prefix.endsWith("/") ? "list" : "read";
+}
 
 /** Refuses keys that could leave the store's folder or that S3 and folders would treat differently. */
 export function checkKey(key: string): string {
