@@ -63,7 +63,7 @@ const COMMANDS: Record<string, Entry> = {
   },
   restore: { summary: "put a tenant's rows back", load: () => import("./backup/restore.ts") },
   prune: { summary: "apply the retention rule", load: () => import("./backup/prune.ts") },
-  keys: { summary: "make, rotate and list keys", load: () => import("./backup/keys.ts") },
+  keys: { summary: "make and list keys", load: () => import("./backup/keys.ts") },
   watchdog: {
     summary: "notice from outside when the database falls silent",
     load: () => import("./alert/watchdog.ts"),

@@ -1,13 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  chmodSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -125,14 +117,29 @@ describe("a whole backup", () => {
     assert.equal((await bulkhead(["backup"], world.env)).code, 0);
     const into = (url: string) =>
       bulkhead(["restore", "--into-env", "TARGET_URL"], { ...world.env, TARGET_URL: url });
-    const full = await into(db.url);
-    assert.equal(full.code, 1);
-    assert.match(full.stderr, /BH_RESTORE_NOT_EMPTY/);
+    const itself = await into(db.url);
+    assert.equal(itself.code, 2);
+    assert.match(itself.stderr, /BH_RESTORE_INTO_SOURCE/);
+    await using full = await torture(true);
+    const notEmpty = await into(full.url);
+    assert.equal(notEmpty.code, 2);
+    assert.match(notEmpty.stderr, /BH_RESTORE_NOT_EMPTY/);
     await using other = await torture(false);
     await withSql(other.url, (sql) => sql`alter table public.countries add column area integer`);
     const differs = await into(other.url);
-    assert.equal(differs.code, 1);
+    assert.equal(differs.code, 2);
     assert.match(differs.stderr, /BH_RESTORE_SCHEMA/);
+  });
+
+  test("it takes no flag of one tenant's restore, and nothing is restored then", async () => {
+    await using target = await torture(false);
+    using world = await backupWorld({ TARGET_URL: target.url });
+    const flags = [["--dry-run"], ["--insert-missing"], ["--replace"], ["--table", "tenants"]];
+    for (const flag of flags) {
+      const ran = await bulkhead(["restore", "--into-env", "TARGET_URL", ...flag], world.env);
+      assert.equal(ran.code, 2, ran.stderr);
+      assert.match(ran.stderr, /cannot be used with.*--into-env.*\[BH_USAGE\]\nTry: /s);
+    }
   });
 });
 
@@ -143,8 +150,9 @@ describe("objects and keys", () => {
     assert.equal((await bulkhead(["backup"], world.env)).code, 0);
     await using target = await torture(false);
     const [backup] = (await listBackups(world)).valid;
-    const key = backup?.manifest.objects.find((object) => object.kind === "tenant")?.key ?? "";
-    const file = newestFileBelow(join(world.folder, key), world.folder, key);
+    const object = backup?.manifest.objects.find(({ kind }) => kind === "tenant");
+    const { key = "", tenant = "", version = "" } = object ?? {};
+    const file = join(world.folder, `${key}@${version}`);
     const whole = readFileSync(file);
     const damages: [string, Buffer][] = [
       ["a flipped bit", flip(whole, whole.length - 40)],
@@ -157,15 +165,28 @@ describe("objects and keys", () => {
       for (const args of [["backups", "verify"], ["restore", "--into-env", "TARGET_URL"]]) {
         const ran = await bulkhead(args, { ...world.env, TARGET_URL: target.url });
         assert.equal(ran.code, 5, `${what}: ${ran.stderr}`);
+        assert.ok(ran.stderr.includes(key) && ran.stderr.includes(`"${tenant}"`), ran.stderr);
       }
       const drilled = await bulkhead(["drill", "--target-env", "TARGET_URL"], {
         ...world.env,
         TARGET_URL: target.url,
       });
       assert.equal(drilled.code, 1, `${what}: ${drilled.stderr}`);
+      assert.ok(drilled.stderr.includes(key) && drilled.stderr.includes(tenant), drilled.stderr);
     }
     rmSync(file);
-    assert.equal((await bulkhead(["backups", "verify"], world.env)).code, 5);
+    for (
+      const args of [
+        ["backups", "verify"],
+        ["restore", "--into-env", "TARGET_URL"],
+        ["restore", "--tenant", tenant],
+      ]
+    ) {
+      const ran = await bulkhead(args, { ...world.env, TARGET_URL: target.url });
+      assert.equal(ran.code, 5, ran.stderr);
+      assert.match(ran.stderr, /is gone \[BH_BACKUP_INCOMPLETE\]/);
+      assert.ok(ran.stderr.includes(key) && ran.stderr.includes(tenant), ran.stderr);
+    }
     const tenants = await withSql(target.url, (sql) => sql`select from public.tenants`);
     assert.equal(tenants.length, 0);
     const drills = await withSql(db.url, (sql) => sql`select is_passed from bulkhead.drills`);
@@ -313,19 +334,75 @@ describe("bulkhead drill", () => {
   });
 });
 
-/** The stored bytes of a key: a file, or the newest file below a folder of versions. */
-function newestFileBelow(path: string, folder: string, key: string): string {
-  try {
-    if (statSync(path).isFile()) return path;
-  } catch {
-    // The store names its files its own way.
-  }
-  const name = key.split("/").pop() ?? "";
-  const found = readdirSync(folder, { recursive: true }).map(String)
-    .filter((each) => each.includes(name) && statSync(join(folder, each)).isFile())
-    .sort((a, b) => statSync(join(folder, b)).size - statSync(join(folder, a)).size);
-  return join(folder, found[0] ?? "");
-}
+describe("a store, and what leads to it", () => {
+  const refused = (code: string) => new RegExp(`^Error: .+ \\[${code}\\]\nTry: .+\n$`, "m");
+
+  test("an id that is malformed or unknown, an empty store and a broken manifest are named", async () => {
+    await using db = await torture(true);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    for (
+      const args of [["backups", "list"], ["backups", "verify"], ["prune"], ["prune", "--apply"]]
+    ) {
+      const ran = await bulkhead(args, world.env);
+      assert.equal(ran.code, 1, ran.stderr);
+      assert.match(ran.stderr, refused("BH_NO_BACKUP"));
+    }
+    for (
+      const args of [
+        ["backups", "show", "nonsense"],
+        ["backups", "verify", ""],
+        ["restore", "--tenant", "x", "--backup", "foo"],
+        ["drill", "--backup", "foo"],
+      ]
+    ) {
+      const ran = await bulkhead(args, world.env);
+      assert.equal(ran.code, 2, ran.stderr);
+      assert.match(ran.stderr, refused("BH_BACKUP_ID"));
+    }
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const unknown = await bulkhead(["backups", "show", "20200101T000000Z-00000000"], world.env);
+    assert.equal(unknown.code, 1);
+    assert.match(
+      unknown.stderr,
+      /does not hold it \[BH_NO_BACKUP\]\nTry: .*npx bulkhead backups list/,
+    );
+    const one = await bulkhead(["backups", "list"], world.env);
+    assert.equal(one.code, 0, one.stderr);
+    assert.match(one.stderr, /^1 backup in /m);
+
+    await world.store.put(
+      "manifests/20990101T000000Z-00000000.json",
+      new TextEncoder().encode("x"),
+    );
+    const broken = await bulkhead(["backups", "list", "--json"], world.env);
+    assert.equal(broken.code, 5);
+    assert.equal(JSON.parse(broken.stdout).backups.length, 1);
+    assert.equal(JSON.parse(broken.stderr).code, "BH_MANIFEST_INVALID");
+    const blind = await bulkhead(["prune"], world.env);
+    assert.equal(blind.code, 5);
+    assert.match(blind.stderr, refused("BH_PRUNE_BLIND"));
+  });
+
+  test("every missing variable is named at once", async () => {
+    const empty = ["DATABASE_URL", "BULKHEAD_STORE", "BULKHEAD_KEK"];
+    for (const args of [["backup"], ["drill"], ["restore", "--tenant", "x"]]) {
+      const ran = await bulkhead(args, {});
+      assert.equal(ran.code, 2);
+      for (const name of empty) assert.ok(ran.stderr.split("\n")[0]?.includes(name), ran.stderr);
+    }
+    const bucket = await bulkhead(["drill", "--target-env", "TARGET_URL"], {
+      BULKHEAD_STORE: "s3://bucket",
+    });
+    assert.match(bucket.stderr, /BULKHEAD_S3_SECRET.*BULKHEAD_KEK.*DATABASE_URL.*TARGET_URL/);
+  });
+
+  test("a drill checks its folder of reports before it starts", async () => {
+    using world = await backupWorld({ DATABASE_URL: "postgresql://nobody@127.0.0.1:1/none" });
+    const ran = await bulkhead(["drill", "--report-dir", "/proc/nope/reports"], world.env);
+    assert.equal(ran.code, 2, ran.stderr);
+    assert.match(ran.stderr, refused("BH_REPORT_WRITE"));
+  });
+});
 
 function flip(bytes: Buffer, at: number): Buffer {
   const copy = Buffer.from(bytes);

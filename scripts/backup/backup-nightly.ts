@@ -2,21 +2,18 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
-import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
 import { openRunLedger } from "../../functions/_core/adapters/postgres-runs.ts";
-import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
 import { openKeyring } from "../../functions/_core/backup/keyring.ts";
 import {
   type BackupResult,
   recordFailure,
   runBackup,
 } from "../../functions/_core/backup/run-backup.ts";
-import { readEnv } from "../../functions/_core/env.ts";
 import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
-import { databaseFrom } from "./environment.ts";
-import { bytes, progressOf } from "./progress.ts";
+import { backupEnvironment } from "./environment.ts";
+import { bytes, plural, progressOf } from "./progress.ts";
 
 type Options = CommonOptions & { concurrency: number; full?: boolean };
 
@@ -35,13 +32,8 @@ export function command(): Command {
 }
 
 async function backup(options: Options): Promise<void> {
-  const env = readEnv(
-    process.env,
-    z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }),
-  );
-  const url = databaseFrom(options.databaseEnv);
-  const store = openStore(env);
-  const kek = await kekFromBase64(env.BULKHEAD_KEK);
+  const { store, kek, database } = await backupEnvironment([options.databaseEnv]);
+  const url = database(options.databaseEnv);
 
   const interrupted = new AbortController();
   const sql = connect(url, { max: 1, applicationName: "bulkhead backup runs" });
@@ -107,11 +99,14 @@ function print({ manifest, stored, referenced }: BackupResult, options: Options)
     return;
   }
   console.log(
-    `Backup ${result.backup} is complete: ${result.rows} rows of ${result.tenants} tenants in ` +
-      `${result.objects} objects, ${bytes(size)}, ${result.seconds} s`,
+    `Backup ${result.backup} is complete: ${plural(result.rows, "row")} of ` +
+      `${plural(result.tenants, "tenant")} in ${plural(result.objects, "object")}, ` +
+      `${bytes(size)}, ${result.seconds} s`,
   );
   if (referenced > 0) {
-    console.log(`${referenced} tenants have not changed: their earlier objects stand for them`);
+    console.log(
+      `Unchanged: ${plural(referenced, "tenant")}, for which earlier objects stand`,
+    );
   }
 }
 

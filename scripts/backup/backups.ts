@@ -1,11 +1,12 @@
 import process from "node:process";
 import { Command } from "commander";
-import { listBackups, newestBackup } from "../../functions/_core/backup/manifest.ts";
+import { listBackups, newestBackup, noBackup } from "../../functions/_core/backup/manifest.ts";
+import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { verifyBackup } from "../../functions/_core/backup/restore-backup.ts";
-import { EXIT } from "../../functions/_core/errors.ts";
+import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
-import { bytes } from "./progress.ts";
+import { bytes, plural } from "./progress.ts";
 
 type Options = { json?: boolean };
 
@@ -15,10 +16,12 @@ export function command(): Command {
     "List, show and verify the backups of a store.\nReads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK.",
   );
   const json = ["--json", "print one JSON document on stdout"] as const;
-  backups.command("list").description("every backup, newest first").option(...json).action(list);
-  backups.command("show").description("the tenants of one backup; the newest unless named")
+  backups.command("list").description("List every backup, newest first").option(...json).action(
+    list,
+  );
+  backups.command("show").description("Show the tenants of one backup; the newest unless named")
     .argument("[id]").option(...json).action(show);
-  backups.command("verify").description("read and authenticate every byte of one backup")
+  backups.command("verify").description("Read and authenticate every byte of one backup")
     .argument("[id]").option(...json).action(verify);
   return backups;
 }
@@ -39,35 +42,50 @@ async function list(options: Options): Promise<void> {
   else {
     for (const each of found) {
       console.log(
-        `${each.backup}  ${each.source}  ${each.tenants} tenants  ${each.rows} rows  ${
-          bytes(each.bytes)
-        }`,
+        `${each.backup}  ${each.source}  ${plural(each.tenants, "tenant")}  ` +
+          `${plural(each.rows, "row")}  ${bytes(each.bytes)}`,
       );
     }
     for (const each of broken) console.error(`Broken: ${each.error}`);
-    console.error(`${found.length} backups in ${store.describe()}`);
+    console.error(`${plural(found.length, "backup")} in ${store.describe()}`);
   }
-  if (broken.length > 0 || found.length === 0) process.exitCode = EXIT.red;
+  const [first] = invalid;
+  if (first) {
+    const { code, hint } = first.error;
+    throw new BulkheadError(
+      code,
+      `Cannot read ${plural(broken.length, "manifest")} in ${store.describe()}: ${
+        broken.map(({ key }) => key).join(", ")
+      }`,
+      { kind: "integrity", hint, cause: first.error },
+    );
+  }
+  if (found.length === 0) throw noBackup(store);
 }
 
 async function show(id: string | undefined, options: Options): Promise<void> {
+  const named = id === undefined ? {} : { id: checkBackupId(id) };
   const { store, kek } = await openBackups();
-  const { manifest, sha256 } = await newestBackup({ store, kek, ...(id ? { id } : {}) });
+  const { manifest, sha256 } = await newestBackup({ store, kek, ...named });
   if (options.json) return print({ ...manifest, sha256 });
-  console.log(`${manifest.id}  ${manifest.source}  ${manifest.startedAt}  ${manifest.rows} rows`);
+  console.log(
+    `${manifest.id}  ${manifest.source}  ${manifest.startedAt}  ${plural(manifest.rows, "row")}`,
+  );
   for (const object of manifest.objects) {
     const from = object.backup === manifest.id ? "" : `  unchanged since ${object.backup}`;
-    console.log(`  ${object.tenant}  ${object.rows} rows  ${bytes(object.size)}${from}`);
+    console.log(`  ${object.tenant}  ${plural(object.rows, "row")}  ${bytes(object.size)}${from}`);
   }
 }
 
 async function verify(id: string | undefined, options: Options): Promise<void> {
+  const named = id === undefined ? {} : { id: checkBackupId(id) };
   const { store, kek, keyring } = await openBackups();
-  const { manifest } = await newestBackup({ store, kek, ...(id ? { id } : {}) });
+  const { manifest } = await newestBackup({ store, kek, ...named });
   const found = await verifyBackup({ store, keyring, manifest });
   if (options.json) return print({ backup: manifest.id, ...found });
   console.log(
-    `Backup ${manifest.id} is whole: ${found.objects} objects, ${found.rows} rows, every byte read`,
+    `Backup ${manifest.id} is whole: ${plural(found.objects, "object")}, ` +
+      `${plural(found.rows, "row")}, every byte read`,
   );
 }
 

@@ -1,11 +1,9 @@
 import process from "node:process";
 import { Command } from "commander";
-import * as z from "zod";
-import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
-import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
 import { createKeyring, openKeyring } from "../../functions/_core/backup/keyring.ts";
-import { readEnv } from "../../functions/_core/env.ts";
 import { isMain, runCli } from "../cli/run.ts";
+import { backupEnvironment } from "./environment.ts";
+import { plural } from "./progress.ts";
 
 /** `bulkhead keys`: the keyring that lies beside the backups. */
 export function command(): Command {
@@ -13,15 +11,15 @@ export function command(): Command {
     "Make and list the tenants' keys; they lie in the store, wrapped by BULKHEAD_KEK.\n" +
       "Reads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK. No key is ever printed.",
   );
-  keys.command("init").description("make the keyring of a new store")
+  keys.command("init").description("Make the keyring of a new store")
     .option("--json", "print one JSON document on stdout").action(init);
-  keys.command("list").description("list the tenants' keys by id")
+  keys.command("list").description("List the tenants' keys by id")
     .option("--json", "print one JSON document on stdout").action(list);
   return keys;
 }
 
 async function init(options: { json?: boolean }): Promise<void> {
-  const { store, kek } = await open();
+  const { store, kek } = await backupEnvironment();
   await createKeyring({ store, kek });
   const where = store.describe();
   if (options.json) return print({ store: where, kekId: kek.id });
@@ -30,18 +28,13 @@ async function init(options: { json?: boolean }): Promise<void> {
 }
 
 async function list(options: { json?: boolean }): Promise<void> {
-  const { store, kek } = await open();
+  const { store, kek } = await backupEnvironment();
   const entries = (await openKeyring({ store, kek })).list();
   if (options.json) return print({ store: store.describe(), kekId: kek.id, keys: entries });
   for (const { tenant, id, createdAt, isCurrent } of entries) {
     console.log(`${tenant}  ${id}  ${createdAt.toISOString()}  ${isCurrent ? "current" : "old"}`);
   }
-  console.error(`${entries.length} keys, wrapped by key-encryption key ${kek.id}`);
-}
-
-async function open() {
-  const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
-  return { store: openStore(env), kek: await kekFromBase64(env.BULKHEAD_KEK) };
+  console.error(`${plural(entries.length, "key")}, wrapped by key-encryption key ${kek.id}`);
 }
 
 function print(document: unknown): void {

@@ -52,12 +52,12 @@ export function progressOf(json: boolean): Progress {
 
 function lineOf(progress: BackupProgress): string {
   if (progress.event === "started") {
-    return `Backup ${progress.backup}: ${progress.tenants} tenants`;
+    return `Backup ${progress.backup}: ${plural(progress.tenants, "tenant")}`;
   }
   if (progress.event === "warning") return `Warning: ${progress.message}`;
   if (progress.event !== "object") return "";
   const what = progress.isReferenced ? "unchanged" : bytes(progress.size);
-  return `  ${progress.tenant}  ${progress.rows} rows  ${what}`;
+  return `  ${progress.tenant}  ${plural(progress.rows, "row")}  ${what}`;
 }
 
 /** A size for people. */
@@ -68,4 +68,14 @@ export function bytes(count: number): string {
   let unit = 0;
   for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
   return `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/**
+ * A count for people.
+ *
+ * @example
+ * plural(1, "backup"); // "1 backup"
+ */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -1,12 +1,15 @@
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
-import * as z from "zod";
-import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
-import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
-import { applyPrune, planPrune, type PrunePlan } from "../../functions/_core/backup/prune.ts";
-import { readEnv } from "../../functions/_core/env.ts";
-import { EXIT } from "../../functions/_core/errors.ts";
+import { noBackup } from "../../functions/_core/backup/manifest.ts";
+import {
+  applyPrune,
+  planPrune,
+  type PrunePlan,
+  pruneStopped,
+} from "../../functions/_core/backup/prune.ts";
 import { isMain, runCli } from "../cli/run.ts";
+import { backupEnvironment } from "./environment.ts";
+import { plural } from "./progress.ts";
 
 type Options = {
   daily: number;
@@ -34,11 +37,10 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
-  const store = openStore(env);
+  const { store, kek } = await backupEnvironment();
   const plan = await planPrune({
     store,
-    kek: await kekFromBase64(env.BULKHEAD_KEK),
+    kek,
     daily: options.daily,
     weekly: options.weekly,
     monthly: options.monthly,
@@ -46,7 +48,9 @@ async function run(options: Options): Promise<void> {
     isForced: options.force === true,
   });
   if (!options.json) printPlan(plan, options.apply === true);
-  const result = options.apply ? await applyPrune(store, plan) : null;
+  // Removing more than a share stops only who would remove; without backups there is nothing to plan.
+  const stop = plan.retention.stops.find(({ code }) => code !== "share" || options.apply === true);
+  const result = options.apply && !stop ? await applyPrune(store, plan) : null;
   if (options.json) {
     const { keep, remove, setAside, stops } = plan.retention;
     const orphans = plan.orphans.map(({ key, version, size }) => ({ key, version, size }));
@@ -60,12 +64,12 @@ async function run(options: Options): Promise<void> {
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
   } else if (result) {
     console.log(
-      `Removed ${result.removedBackups.length} backups: ` +
-        `${result.deletedVersions} objects, ${result.freedBytes} bytes`,
+      `Removed ${plural(result.removedBackups.length, "backup")}: ` +
+        `${plural(result.deletedVersions, "object")}, ${plural(result.freedBytes, "byte")}`,
     );
     for (const at of result.locked) console.log(`Locked, tried again next time: ${at}`);
   }
-  if (plan.retention.stops.some(({ code }) => code !== "share")) process.exitCode = EXIT.red;
+  if (stop) throw stop.code === "empty" ? noBackup(store) : pruneStopped(store, stop);
 }
 
 function printPlan(plan: PrunePlan, isApplied: boolean): void {
@@ -74,7 +78,7 @@ function printPlan(plan: PrunePlan, isApplied: boolean): void {
   for (const { id, reason } of setAside) console.log(`spare   ${id}  ${reason}`);
   for (const id of remove) console.log(`remove  ${id}`);
   if (plan.orphans.length > 0) {
-    console.log(`remove  ${plan.orphans.length} objects of backups that never finished`);
+    console.log(`remove  ${plural(plan.orphans.length, "object")} of backups that never finished`);
   }
   for (const { stored, error } of plan.invalid) {
     console.error(`Invalid: ${stored.key}@${stored.version}: ${error.message}`);

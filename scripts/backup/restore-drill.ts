@@ -1,16 +1,20 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { ensureWritable } from "../../functions/_core/adapters/folder.ts";
 import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
 import { identityOf } from "../../functions/_core/adapters/postgres-restore.ts";
+import { openKeyring } from "../../functions/_core/backup/keyring.ts";
 import { newestBackup } from "../../functions/_core/backup/manifest.ts";
+import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { type DrillReport, runDrill } from "./drill.ts";
 import { openTarget } from "./drill-target.ts";
-import { databaseFrom, openBackups } from "./environment.ts";
+import { type BackupEnvironment, backupEnvironment } from "./environment.ts";
+import { plural } from "./progress.ts";
 
 type Options = CommonOptions & {
   backup?: string;
@@ -53,8 +57,13 @@ async function drill(options: Options): Promise<void> {
   const kitTests = KIT_TESTS.map((name) =>
     fileURLToPath(new URL(`../../tests/${name}.test.sql`, import.meta.url))
   );
-  if (options.targetEnv !== undefined) databaseFrom(options.targetEnv);
-  const source = connect(databaseFrom(options.databaseEnv), {
+  if (options.backup !== undefined) checkBackupId(options.backup);
+  const environment = await backupEnvironment([
+    options.databaseEnv,
+    ...(options.targetEnv === undefined ? [] : [options.targetEnv]),
+  ]);
+  if (options.reportDir !== undefined) await checkReports(options.reportDir);
+  const source = connect(environment.database(options.databaseEnv), {
     max: 1,
     applicationName: "bulkhead drill record",
   });
@@ -62,7 +71,7 @@ async function drill(options: Options): Promise<void> {
   try {
     const sourceIdentity = await identityOf(source);
     const { targetEnv } = options;
-    const { store, keyring, manifest } = await prepared(source, options);
+    const { store, keyring, manifest } = await prepared(source, options, environment);
     say(`Drill of backup ${manifest.id}`);
     const report = await runDrill({
       store,
@@ -93,13 +102,12 @@ async function drill(options: Options): Promise<void> {
 }
 
 /** The backup to drill; what is wrong before there is one is a failed drill as well. */
-async function prepared(source: Sql, options: Options) {
+async function prepared(source: Sql, options: Options, { store, kek }: BackupEnvironment) {
   const startedAt = new Date().toISOString();
   try {
-    const backups = await openBackups();
-    const { store, kek } = backups;
-    const id = options.backup ? { id: options.backup } : {};
-    return { ...backups, manifest: (await newestBackup({ store, kek, ...id })).manifest };
+    const keyring = await openKeyring({ store, kek });
+    const id = options.backup === undefined ? {} : { id: options.backup };
+    return { store, keyring, manifest: (await newestBackup({ store, kek, ...id })).manifest };
   } catch (error) {
     if (error instanceof BulkheadError && error.kind === "usage") throw error;
     const problem = error instanceof Error ? error.message : String(error);
@@ -136,8 +144,22 @@ async function record(source: Sql, report: DrillReport): Promise<void> {
   await source`select bulkhead.record_drill(${JSON.stringify(drill)}::text::jsonb)`;
 }
 
+/** Before the drill: it may take hours, and its report is what it is for. */
+async function checkReports(folder: string): Promise<void> {
+  try {
+    await ensureWritable(folder);
+  } catch (error) {
+    throw new BulkheadError(
+      "BH_REPORT_WRITE",
+      `Cannot write the report to "${folder}": ${
+        error instanceof Error ? error.message : String(error)
+      }`,
+      { kind: "usage", hint: "Name a folder that you may write with --report-dir", cause: error },
+    );
+  }
+}
+
 function write(report: DrillReport, folder: string): void {
-  mkdirSync(folder, { recursive: true });
   const name = join(folder, `drill-${report.startedAt.replace(/[-:]|\.\d+/g, "")}`);
   writeFileSync(`${name}.json`, `${JSON.stringify(report, null, 2)}\n`);
   writeFileSync(`${name}.txt`, `${textOf(report)}\n`);
@@ -147,7 +169,9 @@ function textOf(report: DrillReport): string {
   return [
     `Restore drill of backup ${report.backup}: ${report.ok ? "PASSED" : "FAILED"}`,
     `${report.startedAt} to ${report.finishedAt}, into ${report.target}`,
-    `${report.rows} rows, ${report.tables} tables compared, ${report.tests} tests`,
+    `${plural(report.rows, "row")}, ${plural(report.tables, "table")} compared, ${
+      plural(report.tests, "test")
+    }`,
     `Data that would be lost: ${report.rpoSeconds} s. Time to restored rows: ${report.rtoSeconds} s`,
     ...report.steps.map(({ step, ok, ms, detail }) =>
       `  ${ok ? "ok  " : "FAIL"}  ${step} (${ms} ms): ${detail}`

@@ -4,11 +4,12 @@ import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { restoreTarget } from "../../functions/_core/adapters/postgres-restore.ts";
 import { stageTenant } from "../../functions/_core/adapters/postgres-stage.ts";
 import { newestBackup } from "../../functions/_core/backup/manifest.ts";
+import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { restoreBackup } from "../../functions/_core/backup/restore-backup.ts";
 import { restoreTenant, type TenantRestore } from "../../functions/_core/backup/restore-tenant.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
-import { databaseFrom, openBackups } from "./environment.ts";
+import { openBackups } from "./environment.ts";
 
 type Options = {
   databaseEnv: string;
@@ -35,17 +36,25 @@ export function command(): Command {
     )
     .option("--backup <id>", "which backup; default the newest")
     .option("--tenant <id>", "one tenant, into the live database")
-    .option("--table <names...>", "only these of the tenant's tables, such as public.messages")
     .addOption(
-      new Option("--dry-run", "compare and change nothing (default)").conflicts([
-        "insertMissing",
-        "replace",
-      ]),
+      new Option(
+        "--table <names...>",
+        "only these of the tenant's tables, such as public.messages",
+      ).conflicts("intoEnv"),
     )
-    .addOption(new Option("--insert-missing", "insert rows that are gone").conflicts("replace"))
-    .option(
-      "--replace",
-      "make these tables of the tenant what they were: insert, update and delete",
+    .addOption(
+      new Option("--dry-run", "compare one tenant's rows and change nothing (default)")
+        .conflicts(["intoEnv", "insertMissing", "replace"]),
+    )
+    .addOption(
+      new Option("--insert-missing", "insert rows that are gone")
+        .conflicts(["intoEnv", "replace"]),
+    )
+    .addOption(
+      new Option(
+        "--replace",
+        "make these tables of the tenant what they were: insert, update and delete",
+      ).conflicts("intoEnv"),
     )
     .option(
       "--database-env <name>",
@@ -60,7 +69,7 @@ async function restore(options: Options): Promise<void> {
   if ((options.intoEnv === undefined) === (options.tenant === undefined)) {
     throw new BulkheadError("BH_USAGE", "Cannot restore: name either --into-env or --tenant", {
       kind: "usage",
-      hint: "bulkhead restore --tenant <id> shows what is missing; bulkhead restore --help",
+      hint: "See what is missing: npx bulkhead restore --tenant <id>; npx bulkhead restore --help",
     });
   }
   if (options.intoEnv !== undefined) return await whole(options, options.intoEnv);
@@ -68,13 +77,7 @@ async function restore(options: Options): Promise<void> {
 }
 
 async function whole(options: Options, name: string): Promise<void> {
-  const url = databaseFrom(name);
-  const { store, kek, keyring } = await openBackups();
-  const { manifest } = await newestBackup({
-    store,
-    kek,
-    ...(options.backup ? { id: options.backup } : {}),
-  });
+  const { store, keyring, url, manifest } = await chosen(options, name);
   const sql = connect(url, { max: 1, applicationName: "bulkhead restore" });
   try {
     const started = Date.now();
@@ -101,14 +104,16 @@ async function whole(options: Options, name: string): Promise<void> {
   }
 }
 
+/** The backup to restore, and the database that the variable `name` leads to. */
+async function chosen(options: Options, name: string) {
+  const id = options.backup === undefined ? {} : { id: checkBackupId(options.backup) };
+  const { store, kek, keyring, database } = await openBackups([name]);
+  const { manifest } = await newestBackup({ store, kek, ...id });
+  return { store, keyring, manifest, url: database(name) };
+}
+
 async function one(options: Options, tenant: string): Promise<void> {
-  const url = databaseFrom(options.databaseEnv);
-  const { store, kek, keyring } = await openBackups();
-  const { manifest } = await newestBackup({
-    store,
-    kek,
-    ...(options.backup ? { id: options.backup } : {}),
-  });
+  const { store, keyring, url, manifest } = await chosen(options, options.databaseEnv);
   const mode = options.replace ? "replace" : options.insertMissing ? "insert-missing" : "dry-run";
   const sql = connect(url, { max: 1, applicationName: "bulkhead restore" });
   try {

@@ -37,23 +37,32 @@ export function restoreTarget(
 ): RestoreTarget {
   const place = placeOf(options.url);
   const refuse = (code: string, state: string, hint: string) =>
-    new BulkheadError(code, `Cannot restore into "${place}": ${state}`, { kind: "refused", hint });
+    new BulkheadError(code, `Cannot restore into "${place}": ${state}`, { kind: "usage", hint });
+  const intoSource = () =>
+    refuse(
+      "BH_RESTORE_INTO_SOURCE",
+      "it is the database that the backup came from",
+      "Name another, empty database; for one tenant of this one: --tenant <id>",
+    );
   return {
     async check(manifest) {
       if (
         options.sourceIdentity !== undefined && await identityOf(sql) === options.sourceIdentity
       ) {
-        throw refuse(
-          "BH_RESTORE_INTO_SOURCE",
-          "it is the database that the backup came from",
-          "Name another, empty database",
-        );
+        throw intoSource();
       }
       const [row] = await sql`
         select bulkhead.schema_fingerprint() as fingerprint,
-          (select count(*)::integer from bulkhead.tenants_to_export()) as tenants
+          (select count(*)::integer from bulkhead.tenants_to_export()) as tenants,
+          exists (select from bulkhead.backup_runs as r where r.id = ${manifest.id}) as is_source
       `;
-      const state = z.object({ fingerprint: z.string(), tenants: z.number() }).parse(row);
+      const state = z.object({
+        fingerprint: z.string(),
+        tenants: z.number(),
+        is_source: z.boolean(),
+      }).parse(row);
+      // Only where there is something to lose: an emptied source is a place to restore to.
+      if (state.tenants > 0 && state.is_source) throw intoSource();
       if (state.tenants > 0) {
         throw refuse(
           "BH_RESTORE_NOT_EMPTY",
@@ -184,7 +193,10 @@ async function finish(tx: TransactionSql, loading: Loading, manifest: Manifest):
       `Cannot restore the backup: ${
         broken.map((key) => `${key.rows} rows of ${key.child} break ${key.name}`).join("; ")
       }`,
-      { kind: "integrity", hint: "Nothing was kept. Choose another backup: bulkhead backups list" },
+      {
+        kind: "integrity",
+        hint: "Nothing was kept. Choose another backup: npx bulkhead backups list",
+      },
     );
   }
   // Before anything new is written: this cluster's transaction counter begins an era of its own.

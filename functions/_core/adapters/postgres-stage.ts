@@ -39,7 +39,7 @@ export function stageTenant(sql: Sql): TenantStage {
           `Cannot restore the tenant "${tenant}": that is no tenant id`,
           {
             kind: "usage",
-            hint: "bulkhead backups show lists the tenants of a backup",
+            hint: "List the tenants of a backup: npx bulkhead backups show",
             cause: error,
           },
         );
@@ -93,7 +93,7 @@ class Stage implements Staging {
         "BH_RESTORE_SCHEMA",
         `Cannot restore "${live}": it is not a protected table here`,
         {
-          kind: "refused",
+          kind: "usage",
           hint:
             "Restore into a database of the backup's schema, or leave the table out with --table",
         },

@@ -31,7 +31,7 @@ export class TooLargeError extends BulkheadError {
       `Cannot export "${tenant}": over ${limit >> 20} MB before compression`,
       {
         kind: "red",
-        hint: "Back up with the runner, which takes any size: bulkhead backup",
+        hint: "Back up with the runner, which takes any size: npx bulkhead backup",
       },
     );
     this.name = "TooLargeError";

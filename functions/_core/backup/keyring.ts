@@ -43,7 +43,7 @@ export async function createKeyring(options: KeyringOptions): Promise<Keyring> {
     new BulkheadError(
       "BH_KEYRING_EXISTS",
       `Cannot create a keyring in ${options.store.describe()}: there is one already`,
-      { kind: "red", hint: "Use it: bulkhead keys list. A new store takes a new keyring" },
+      { kind: "red", hint: "Use it: npx bulkhead keys list. A new store takes a new keyring" },
     );
   if (await options.store.head(PREFIX.keyring)) throw exists();
   const now = options.now ?? (() => new Date());
@@ -76,7 +76,7 @@ export async function openKeyring(options: KeyringOptions): Promise<Keyring> {
   throw new BulkheadError(
     "BH_KEYRING_MISSING",
     `Cannot open the keyring in ${options.store.describe()}: there is none`,
-    { kind: "usage", hint: "Make one: bulkhead keys init. Check BULKHEAD_STORE too" },
+    { kind: "usage", hint: "Make one: npx bulkhead keys init. Check BULKHEAD_STORE too" },
   );
 }
 
@@ -173,6 +173,6 @@ function missing(tenant: string, keyId: string | undefined, shredded: boolean): 
   return new BulkheadError(
     "BH_TENANT_KEY_MISSING",
     `Cannot find ${which}: ${shredded ? "it was shredded" : "the keyring does not have it"}`,
-    { kind: "integrity", hint: "bulkhead keys list shows what the keyring holds" },
+    { kind: "integrity", hint: "See what the keyring holds: npx bulkhead keys list" },
   );
 }

@@ -3,7 +3,7 @@ import { sha256, toHex } from "./bytes.ts";
 import { hideHashes, showHashes } from "./content-hashes.ts";
 import type { Kek } from "./kek.ts";
 import { type Manifest, manifestBody, signedManifest } from "./manifest-schema.ts";
-import { manifestKey, PREFIX } from "./names.ts";
+import { checkBackupId, manifestKey, PREFIX } from "./names.ts";
 import type { ObjectStore, StoredObject } from "./object-store.ts";
 import { readSigned, readSmall, signDocument } from "./signed-document.ts";
 
@@ -99,11 +99,14 @@ async function readManifest(
  *
  * @example
  * const { manifest } = await newestBackup({ store, kek });
- * @throws BulkheadError `BH_NO_BACKUP` (kind `red`), `BH_MANIFEST_INVALID` (kind `integrity`).
+ * @throws BulkheadError `BH_NO_BACKUP` (kind `red`), `BH_MANIFEST_INVALID` (kind `integrity`),
+ * `BH_BACKUP_ID` (kind `usage`).
  */
 export async function newestBackup(
   options: { store: ObjectStore; kek: Kek; id?: string },
 ): Promise<StoredManifest> {
+  // An empty id is a shell variable that was not set, and never the newest backup.
+  if (options.id !== undefined) checkBackupId(options.id);
   const { valid, invalid } = await listBackups(options);
   const found = options.id ? valid.find(({ manifest }) => manifest.id === options.id) : valid[0];
   const wanted = options.id ? manifestKey(options.id) : undefined;
@@ -112,20 +115,27 @@ export async function newestBackup(
   );
   if (broken) throw broken.error;
   if (found) return found;
+  if (options.id === undefined || valid.length === 0) throw noBackup(options.store);
   throw new BulkheadError(
     "BH_NO_BACKUP",
-    `Cannot find ${
-      options.id ? `the backup "${options.id}"` : "a backup"
-    } in ${options.store.describe()}: ${
-      valid.length === 0 ? "there is none" : `there are ${valid.length} others`
-    }`,
-    { kind: "red", hint: "Run bulkhead backup, or check BULKHEAD_STORE" },
+    `Cannot find the backup "${options.id}" in ${options.store.describe()}: the store does not hold it`,
+    { kind: "red", hint: "List those that it holds: npx bulkhead backups list" },
+  );
+}
+
+/** The error of a store without backups. */
+export function noBackup(store: ObjectStore): BulkheadError {
+  return new BulkheadError(
+    "BH_NO_BACKUP",
+    `Cannot find a backup in ${store.describe()}: there is none`,
+    { kind: "red", hint: "Make one: npx bulkhead backup; or check BULKHEAD_STORE" },
   );
 }
 
 /** One thing wrong with a stored backup. */
 export interface ObjectProblem {
   readonly key: string;
+  readonly tenant: string;
   readonly state: "missing" | "size";
   readonly detail: string;
 }
@@ -138,11 +148,13 @@ export async function verifyObjects(
   options: { store: ObjectStore; manifest: Manifest },
 ): Promise<ObjectProblem[]> {
   const problems: ObjectProblem[] = [];
-  for (const { key, version, size } of options.manifest.objects) {
+  for (const { key, tenant, version, size } of options.manifest.objects) {
     const head = await options.store.head(key, { version });
-    if (!head) problems.push({ key, state: "missing", detail: `version ${version} is gone` });
-    else if (head.size !== size) {
-      problems.push({ key, state: "size", detail: `${head.size} bytes instead of ${size}` });
+    if (!head) {
+      problems.push({ key, tenant, state: "missing", detail: `version ${version} is gone` });
+    } else if (head.size !== size) {
+      const detail = `${head.size} bytes instead of ${size}`;
+      problems.push({ key, tenant, state: "size", detail });
     }
   }
   return problems;

@@ -22,6 +22,16 @@ export function newBackupId(now: Date): string {
   return `${now.toISOString().slice(0, 19).replace(/[-:]/g, "")}Z-${hex}`;
 }
 
+/**
+ * What a person typed as a backup's id, when it can be one.
+ *
+ * @throws BulkheadError `BH_BACKUP_ID`, kind `usage`.
+ */
+export function checkBackupId(id: string): string {
+  if (BACKUP_ID.test(id)) return id;
+  throw malformedId(id, "it is malformed");
+}
+
 /** The time inside a backup's id. */
 export function backupIdTime(id: string): Date {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-/.exec(id);
@@ -31,9 +41,13 @@ export function backupIdTime(id: string): Date {
     )
     : NaN;
   if (!Number.isNaN(time)) return new Date(time);
-  throw new BulkheadError("BH_BACKUP_ID", `Cannot read the backup id "${id}": it has no time`, {
+  throw malformedId(id, "it has no time");
+}
+
+function malformedId(id: string, state: string): BulkheadError {
+  return new BulkheadError("BH_BACKUP_ID", `Cannot read the backup id "${id}": ${state}`, {
     kind: "usage",
-    hint: "Backup ids look like 20261121T023000Z-1f2e3d4c; bulkhead backups list prints them",
+    hint: "Ids look like 20261121T023000Z-1f2e3d4c; list them: npx bulkhead backups list",
   });
 }
 

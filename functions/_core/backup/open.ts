@@ -26,6 +26,8 @@ export interface OpenOptions {
   readonly tenantKey: TenantKey | ((header: ObjectHeader) => Promise<TenantKey>);
   readonly expect: ObjectExpectation;
   readonly onHeader?: (header: ObjectHeader) => void;
+  /** What errors call the object; people look for it by its key and tenant. */
+  readonly name?: { readonly key: string; readonly tenant: string };
 }
 
 /**
@@ -49,7 +51,7 @@ export function openObject(options: OpenOptions): ReadableStream<Uint8Array> {
         else controller.enqueue(next.value);
       } catch (error) {
         await reader.cancel(error).catch(() => {});
-        controller.error(error);
+        controller.error(named(error, options.name));
       }
     },
     async cancel(reason) {
@@ -57,6 +59,20 @@ export function openObject(options: OpenOptions): ReadableStream<Uint8Array> {
       await inflated.return(undefined).catch(() => {});
     },
   }, { highWaterMark: 0 });
+}
+
+/** The same error about this object: `Cannot open the object "objects/…" of tenant "…": <state>`. */
+function named(error: unknown, name: OpenOptions["name"]): unknown {
+  if (!name || !(error instanceof BulkheadError) || error.kind !== "integrity") return error;
+  const { code, kind, hint, message } = error;
+  const state = message.startsWith("Cannot open the object")
+    ? message.slice(message.indexOf(": ") + 2)
+    : message;
+  return new BulkheadError(
+    code,
+    `Cannot open the object "${name.key}" of tenant "${name.tenant}": ${state}`,
+    { kind, hint, cause: error },
+  );
 }
 
 /** The header of an object, without a key and so without proof. Cancels the stream. */

@@ -118,9 +118,9 @@ export async function planPrune(options: PruneOptions): Promise<PrunePlan> {
  */
 export async function applyPrune(store: ObjectStore, plan: PrunePlan): Promise<PruneResult> {
   const [stop] = plan.retention.stops;
-  if (stop) throw stopped(store, stop.message, stop.hint);
+  if (stop) throw pruneStopped(store, stop);
   if ((await manifestPins(store)).join() !== plan.seen.join()) {
-    throw stopped(store, "a backup was written meanwhile", "Run it again");
+    throw pruneStopped(store, { message: "a backup was written meanwhile", hint: "Run it again" });
   }
   const removedBackups: string[] = [], locked: string[] = [];
   let deletedVersions = 0, freedBytes = 0;
@@ -184,9 +184,14 @@ async function manifestPins(store: ObjectStore): Promise<string[]> {
   return pins.sort();
 }
 
-function stopped(store: ObjectStore, state: string, hint: string): BulkheadError {
-  return new BulkheadError("BH_PRUNE_STOPPED", `Cannot prune ${store.describe()}: ${state}`, {
-    kind: "red",
-    hint,
-  });
+/** The error of a plan that must not be applied. */
+export function pruneStopped(
+  store: ObjectStore,
+  stop: { readonly message: string; readonly hint: string },
+): BulkheadError {
+  return new BulkheadError(
+    "BH_PRUNE_STOPPED",
+    `Cannot prune ${store.describe()}: ${stop.message}`,
+    { kind: "red", hint: stop.hint },
+  );
 }

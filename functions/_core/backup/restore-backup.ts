@@ -30,12 +30,16 @@ export async function* readObject(
   from: Readable,
   object: ManifestObject,
 ): AsyncGenerator<ContainerEntry, void, void> {
-  const { tenant, backup, part, keyId, sha256, size, rawBytes } = object;
-  const stream = await from.store.get(object.key, { version: object.version });
+  const { key, tenant, backup, part, keyId, sha256, size, rawBytes } = object;
+  const stream = await from.store.get(key, { version: object.version }).catch((error) => {
+    if (!(error instanceof BulkheadError) || error.code !== "BH_STORE_MISSING") throw error;
+    throw incomplete(from.manifest, object, `version ${object.version} is gone`, error);
+  });
   yield* decodeTables(openObject({
     stream,
     tenantKey: (header) => from.keyring.tenantKey(header.tenant, header.keyId),
     expect: { tenant, backup, part, keyId, sha256, size, rawBytes },
+    name: { key, tenant },
   }));
 }
 
@@ -149,11 +153,24 @@ function progressOf(object: ManifestObject, done: number, from: Readable): Resto
 function refuseMissing(problems: readonly ObjectProblem[], from: Readable): void {
   const first = problems[0];
   if (!first) return;
-  throw new BulkheadError(
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
+  throw incomplete(from.manifest, first, first.detail + more);
+}
+
+function incomplete(
+  manifest: Manifest,
+  object: { key: string; tenant: string },
+  detail: string,
+  cause?: unknown,
+): BulkheadError {
+  return new BulkheadError(
     "BH_BACKUP_INCOMPLETE",
-    `Cannot read the backup "${from.manifest.id}": object ${first.key}: ${first.detail}` +
-      (problems.length > 1 ? ` (and ${problems.length - 1} more)` : ""),
-    { kind: "integrity", hint: "Choose another one: bulkhead backups list, then --backup <id>" },
+    `Cannot read the backup "${manifest.id}": object ${object.key} of tenant "${object.tenant}": ${detail}`,
+    {
+      kind: "integrity",
+      hint: "Choose another one: npx bulkhead backups list, then --backup <id>",
+      cause,
+    },
   );
 }
 
@@ -161,7 +178,7 @@ function wrongRows(object: ManifestObject, found: number): BulkheadError {
   return new BulkheadError(
     "BH_OBJECT_MISMATCH",
     `Cannot restore "${object.tenant}": its object holds ${found} rows instead of ${object.rows}`,
-    { kind: "integrity", hint: "Choose another backup: bulkhead backups list" },
+    { kind: "integrity", hint: "Choose another backup: npx bulkhead backups list" },
   );
 }
 

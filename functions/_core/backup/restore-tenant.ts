@@ -129,7 +129,7 @@ function notInBackup(tenant: string, manifest: Manifest): BulkheadError {
     `Cannot restore the tenant "${tenant}": backup ${manifest.id} does not hold it`,
     {
       kind: "usage",
-      hint: "bulkhead backups show lists its tenants; --backup <id> chooses another",
+      hint: "List its tenants: npx bulkhead backups show; --backup <id> chooses another backup",
     },
   );
 }
