@@ -363,7 +363,11 @@ begin
         direct_roles = configure.direct_roles,
         platform_roles = (
             select array_agg(distinct r.name)
-            from unnest(array[current_user, 'supabase_admin'::name] || configure.platform_roles) as r (name)
+            -- Whoever calls this, the kit's owner stays: the migrations and the scheduler act as it.
+            from unnest(
+                array[(select n.nspowner::regrole::text::name from pg_catalog.pg_namespace as n where n.nspname = 'bulkhead'), 'supabase_admin'::name]
+                || configure.platform_roles
+            ) as r (name)
         ),
         exposed_schemas = configure.exposed_schemas,
         configured_at = now();
