@@ -9,11 +9,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { ROOT } from "./sql-files.ts";
-import { reachableTmp, type RunAs, unprivilegedUser } from "./unprivileged.ts";
 
 const execute = promisify(execFile);
 
@@ -21,13 +21,13 @@ const execute = promisify(execFile);
 export type Ran = { code: number; stdout: string; stderr: string };
 
 /**
- * A folder for projects of one test file, which every user may enter.
+ * A folder for the projects of one test file.
  *
  * @example
  * const home = projectsFolder();
  */
 export function projectsFolder(): string {
-  return mkdtempSync(join(reachableTmp(unprivilegedUser()), "bulkhead-projects-"));
+  return mkdtempSync(join(tmpdir(), "bulkhead-projects-"));
 }
 
 const CONFIG = `# The team's own words.
@@ -106,7 +106,6 @@ export function bulkhead(
   options: {
     kit?: string;
     env?: Record<string, string>;
-    as?: RunAs;
     onStart?: (child: ChildProcess) => void;
   } = {},
 ): Promise<Ran> {
@@ -114,7 +113,6 @@ export function bulkhead(
     const child = spawn(process.execPath, [join(options.kit ?? ROOT, "scripts/bin.mjs"), ...args], {
       env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
-      ...options.as,
     });
     let [stdout, stderr] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
