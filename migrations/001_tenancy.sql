@@ -723,6 +723,7 @@ declare
     v_fk record;
     v_columns name[];
     v_parent_columns name[];
+    v_check text;
     v_found boolean := false;
 begin
     for v_fk in
@@ -770,24 +771,20 @@ begin
                 message = format('the foreign key %I of %s points at other tenants by design: it matches %I with their tenant column; drop it, or let it reference the tenants table',
                     v_fk.conname, v_fk.child, v_columns[array_position(v_parent_columns, v_fk.parent_tenant)]);
         end if;
-        -- MATCH FULL is lost once a column is added that is never null, so what it said is said by a check.
-        if v_fk.is_match_full and cardinality(v_columns) > 1 then
-            return next row(
-                3,
-                format('alter table %s add constraint %I check (num_nulls(%s) in (0, %s))', bulkhead.qualified(v_fk.child),
-                    bulkhead.free_name(v_fk.child, bulkhead.short_name(v_fk.conname, '_full')), bulkhead.quoted(v_columns), cardinality(v_columns)),
-                array[format('alter table %s add constraint %I check (num_nulls(%s) in (0, %s))', bulkhead.qualified(v_fk.child),
-                    bulkhead.free_name(v_fk.child, bulkhead.short_name(v_fk.conname, '_full')), bulkhead.quoted(v_columns), cardinality(v_columns))],
-                null,
-                format('%s (%s) must be null together or not at all', v_fk.child, bulkhead.quoted(v_columns))
-            )::bulkhead.key_step;
-        end if;
         if array_position(v_columns, v_fk.child_tenant) is null
             or v_parent_columns[array_position(v_columns, v_fk.child_tenant)] <> v_fk.parent_tenant then
             v_columns := v_fk.child_tenant || v_columns;
             v_parent_columns := v_fk.parent_tenant || v_parent_columns;
         elsif v_fk.is_strict then
             continue;
+        end if;
+        -- The new key is MATCH SIMPLE: with a column that is never null MATCH FULL would refuse every null. A check says what it said.
+        if v_fk.is_match_full and cardinality(v_fk.columns) > 1 then
+            v_check := format('alter table %s add constraint %I check (num_nulls(%s) in (0, %s))', bulkhead.qualified(v_fk.child),
+                bulkhead.free_name(v_fk.child, bulkhead.short_name(v_fk.conname, '_full')),
+                bulkhead.quoted(v_fk.columns), cardinality(v_fk.columns));
+            return next row(3, v_check, array[v_check], null,
+                format('%s (%s) must be null together or not at all', v_fk.child, bulkhead.quoted(v_fk.columns)))::bulkhead.key_step;
         end if;
         return query select * from bulkhead.missing_unique(v_fk.parent, v_parent_columns);
         return next bulkhead.foreign_key_step(

@@ -2,7 +2,7 @@
 -- and callers who bring objects of their own.
 begin;
 set local search_path = public, extensions;
-select plan(42);
+select plan(43);
 
 select tests.protected_world();
 
@@ -101,6 +101,11 @@ create table world.pairs (a int, b int, tenant_id uuid, primary key (a, b));
 create table world.points (id int primary key, tenant_id uuid, a int, b int, constraint points_ab foreign key (a, b) references world.pairs (a, b) match full);
 select bulkhead.protect('world.pairs'), bulkhead.protect('world.points');
 select throws_ok(format('insert into world.points values (1, %L, 77, null)', tests.id('acme')), '23514', null, 'what MATCH FULL said is still said');
+
+create table world.strict (id int primary key, tenant_id uuid not null, a int not null, b int not null,
+    constraint strict_ab foreign key (tenant_id, a, b) references world.pairs (tenant_id, a, b) match full on delete restrict);
+select bulkhead.protect('world.strict'), bulkhead.protect('world.strict'), bulkhead.protect('world.strict');
+select is_empty($$select conname from pg_constraint where conrelid = 'world.strict'::regclass and contype = 'c'$$, 'a MATCH FULL key that carries the tenant and restricts stays as it is, however often the table is protected');
 
 create table world.partners (id int primary key, tenant_id uuid unique);
 create table world.shares (id int primary key, tenant_id uuid, partner uuid, constraint shares_partner foreign key (partner) references world.partners (tenant_id));
