@@ -200,6 +200,3 @@ comment on view bulkhead.timetable is
 revoke all on bulkhead.timetable from public, anon, authenticated, service_role;
 
 select bulkhead.schedule();
-
--- The last migration: the functions that came after 007 are part of what was installed too.
-select bulkhead.declare_kit();

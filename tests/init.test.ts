@@ -523,7 +523,7 @@ describe("a project's database", () => {
 
   it("is upgraded by one new migration: the changed function changes, and nothing else", async () => {
     edit(
-      join(kit, "migrations/002_audit_events.sql"),
+      join(kit, "migrations/008_audit_proof.sql"),
       "Seals every event whose transaction",
       "Seals each event whose transaction",
     );
