@@ -1,8 +1,8 @@
 import { edgeBackup, type EdgeBackupOutcome } from "../backup/edge-backup.ts";
-import type { BackupDeps } from "../backup/handler.ts";
 import { kekFromBase64 } from "../backup/kek.ts";
 import { openKeyring } from "../backup/keyring.ts";
 import { recordFailure } from "../backup/run-backup.ts";
+import type { SignedCallDeps } from "../signed-call.ts";
 import { openStore, type StoreEnv } from "./open-store.ts";
 import { connect, type Sql } from "./postgres.ts";
 import { openSource } from "./postgres-export.ts";
@@ -21,7 +21,7 @@ export type EdgeEnv = StoreEnv & {
  * @example
  * backupHandler(() => edgeDeps(readEnv(process.env, variables)));
  */
-export function edgeDeps(env: EdgeEnv): BackupDeps {
+export function edgeDeps(env: EdgeEnv): SignedCallDeps {
   const withSql = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
     const sql = connect(env.SUPABASE_DB_URL, { max: 1, applicationName: "bulkhead backup runs" });
     try {
