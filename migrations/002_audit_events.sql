@@ -17,27 +17,43 @@ grant usage on schema bulkhead to bulkhead_audit;
 
 -- ---------------------------------------------------------------- the ledger
 
+-- What an event holds, for whoever reads the ledger (history, undo, proof, export):
+--   operation   INSERT, UPDATE, DELETE, TRUNCATE, BASELINE: one row each, before and after as below. Lower case: no row.
+--   record_id   the primary key as text; several columns as a JSON array in the key's order.
+--   INSERT      after: the whole row; null where the table's options leave bodies of inserts out.
+--   UPDATE      before and after: the columns that changed, nothing else; {} and {} when none did.
+--   DELETE      before: the whole row. TRUNCATE: the same, one event a row (truncating is for platform roles).
+--   BASELINE    after: the whole row as bulkhead.baseline() found it; not a change.
+--   ignored     column (options: ignore): absent from before and after.
+--   masked      column (options: mask): {"$bulkhead": "masked", "hmac": "<64 hex>"}; null stays null.
+--   cut         value (options: cap): {"$bulkhead": "cut", "bytes": 1048576, "sha256": "<64 hex>"} of its text in UTF-8.
+--   json        a column of type json is kept as its text.
+-- An object with the key $bulkhead is therefore no value: nothing may be restored from it.
+
 create table bulkhead.audit_events (
     id bigint generated always as identity,
     created_at timestamptz not null default now(),
     xid bigint not null default (pg_current_xact_id()::text::bigint),
     tenant_id text,
     actor text,
-    actor_role name not null,
+    -- Text: name always takes 64 bytes.
+    actor_role text not null,
     table_name text not null,
     operation text not null,
     record_id text,
     before jsonb,
     after jsonb,
     request_id text,
+    application_name text,
     ip_address inet,
     metadata jsonb,
     -- Row changes are upper case, what an application or the kit says of itself is not: neither can pass for the other.
-    check (operation in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') or operation ~ '^[a-z][a-z0-9_.:-]{0,62}$')
+    check (operation in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'BASELINE') or operation ~ '^[a-z][a-z0-9_.:-]{0,62}$')
 ) partition by range (created_at);
 comment on table bulkhead.audit_events is 'The ledger: one event a changed row. UPDATE keeps the changed columns only. Append-only';
 comment on column bulkhead.audit_events.actor is 'The JWT''s subject, or who the back end says it acts for';
 comment on column bulkhead.audit_events.actor_role is 'The database role that asked';
+comment on column bulkhead.audit_events.application_name is 'application_name of the connection that wrote; a pooler''s, where there is one';
 comment on column bulkhead.audit_events.xid is 'The transaction; seals cover ranges of it';
 alter table bulkhead.audit_events enable row level security, force row level security;
 revoke all on bulkhead.audit_events from public, anon, authenticated, service_role;
@@ -169,7 +185,8 @@ create type bulkhead.write_context as (
     tenants text[],
     actor text,
     request_id text,
-    ip_address inet
+    ip_address inet,
+    application_name text
 );
 comment on type bulkhead.write_context is 'Who writes, for which tenants, on whose behalf';
 
@@ -197,10 +214,11 @@ begin
             errcode = '42501',
             message = 'an event needs exactly one tenant: send x-tenant-id, or run select bulkhead.set_tenant(…) in the transaction';
     end if;
-    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, request_id, ip_address, metadata)
+    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, request_id, application_name, ip_address, metadata)
     values (
         case when cardinality(v_context.tenants) = 1 then v_context.tenants[1] end,
-        v_context.actor, v_context.caller, resource_type, action, resource_id, v_context.request_id, v_context.ip_address, metadata);
+        v_context.actor, v_context.caller, resource_type, action, resource_id, v_context.request_id, v_context.application_name,
+        v_context.ip_address, metadata);
 end
 $$;
 comment on function bulkhead.log_event(text, text, text, jsonb) is 'Adds an event of the application to the ledger. Example: select bulkhead.log_event(''export.started'', ''report'', ''42'')';
@@ -213,8 +231,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, metadata)
-    values (tenant, nullif(current_setting('bulkhead.actor', true), ''), session_user, subject, 'bulkhead.' || action, detail)
+    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, application_name, metadata)
+    values (tenant, nullif(current_setting('bulkhead.actor', true), ''), session_user, subject, 'bulkhead.' || action,
+        nullif(current_setting('application_name'), ''), detail)
 $$;
 comment on function bulkhead.log_change(text, text, text, jsonb) is 'Records what was done to the kit itself';
 revoke all on function bulkhead.log_change(text, text, text, jsonb) from public;
@@ -375,15 +394,15 @@ begin
         ) then
             perform bulkhead.refuse_write(bh, tg_op, %4$L);
         end if;
-        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, after, request_id, ip_address)
-        select n.%3$I::text, bh.actor, bh.caller, %4$L, 'INSERT', %5$s, %6$s, bh.request_id, bh.ip_address
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, after, request_id, application_name, ip_address)
+        select n.%3$I::text, bh.actor, bh.caller, %4$L, 'INSERT', %5$s, %6$s, bh.request_id, bh.application_name, bh.ip_address
         from new_rows as n;
     elsif tg_op = 'UPDATE' then
         if not bh.is_platform and exists (select from old_rows as o where (o.%3$I = any (bh_tenants)) is not true) then
             perform bulkhead.refuse_write(bh, tg_op, %4$L);
         end if;
-        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, after, request_id, ip_address)
-        select n.%3$I::text, bh.actor, bh.caller, %4$L, 'UPDATE', %5$s, %7$s, %8$s, bh.request_id, bh.ip_address
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, after, request_id, application_name, ip_address)
+        select n.%3$I::text, bh.actor, bh.caller, %4$L, 'UPDATE', %5$s, %7$s, %8$s, bh.request_id, bh.application_name, bh.ip_address
         from old_rows as o
         join new_rows as n on %9$s;
         get diagnostics bh_written = row_count;
@@ -398,8 +417,8 @@ begin
         ) then
             perform bulkhead.refuse_write(bh, tg_op, %4$L);
         end if;
-        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, request_id, ip_address)
-        select o.%3$I::text, bh.actor, bh.caller, %4$L, 'DELETE', %11$s, %12$s, bh.request_id, bh.ip_address
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, request_id, application_name, ip_address)
+        select o.%3$I::text, bh.actor, bh.caller, %4$L, 'DELETE', %11$s, %12$s, bh.request_id, bh.application_name, bh.ip_address
         from old_rows as o;
     else
         if not bh.is_platform then

@@ -40,6 +40,7 @@ begin
         end if;
     end if;
     v_context.caller := v_caller;
+    v_context.application_name := nullif(current_setting('application_name'), '');
     select v_caller = any (s.platform_roles) into v_context.is_platform from bulkhead.settings as s;
     v_context.tenants := bulkhead.current_tenants();
     v_context.may_create := coalesce(v_context.is_tenants_table, false)
