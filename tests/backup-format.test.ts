@@ -3,7 +3,7 @@ import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { canonicalJson, fromHex } from "../functions/_core/backup/bytes.ts";
+import { canonicalJson, fromHex } from "../functions/_core/bytes.ts";
 import { decodeTables, encodeTables } from "../functions/_core/backup/container.ts";
 import { openObject, peekHeader, sealObject } from "../functions/_core/backup/format.ts";
 import { Sha256 } from "../functions/_core/backup/sha256-stream.ts";

@@ -10,7 +10,7 @@ import { connect, copyIn, copyOut } from "../functions/_core/adapters/postgres.t
 import { openSource } from "../functions/_core/adapters/postgres-export.ts";
 import { openRunLedger } from "../functions/_core/adapters/postgres-runs.ts";
 import { edgeBackup } from "../functions/_core/backup/edge-backup.ts";
-import { openKeyring } from "../functions/_core/backup/keyring.ts";
+import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
 import { backupWorld, bulkhead, startBulkhead } from "./support/backup-world.ts";
 import { startFunctions } from "./support/functions-host.ts";
@@ -300,7 +300,6 @@ describe("edgeBackup()", () => {
           source,
           ledger: openRunLedger(sql, "edge"),
           store,
-          kek,
           keyring: await openKeyring({ store, kek }),
           tool: "test",
           now: () => new Date(),
@@ -361,7 +360,6 @@ describe("edgeBackup()", () => {
           source: thief,
           ledger: openRunLedger(sql, "edge"),
           store,
-          kek,
           keyring: await openKeyring({ store, kek }),
           tool: "test",
           now: () => new Date(),

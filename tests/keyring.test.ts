@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { createHmac, hkdfSync, randomBytes } from "node:crypto";
+import { createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { folderStore } from "../functions/_core/adapters/folder-store.ts";
-import { canonicalJson } from "../functions/_core/backup/bytes.ts";
-import { type Kek, kekFromBase64 } from "../functions/_core/backup/kek.ts";
-import { createKeyring, openKeyring } from "../functions/_core/backup/keyring.ts";
-import { loadKeyring, saveKeyring } from "../functions/_core/backup/keyring-store.ts";
+import { canonicalJson } from "../functions/_core/bytes.ts";
+import { type Kek, kekFromBase64 } from "../functions/_core/keys/kek.ts";
+import { createKeyring, openKeyring } from "../functions/_core/keys/keyring.ts";
+import { loadKeyring, saveKeyring } from "../functions/_core/keys/keyring-store.ts";
 import type { ObjectStore } from "../functions/_core/backup/object-store.ts";
 import { GLOBAL_TENANT } from "../functions/_core/backup/types.ts";
 import { depth } from "./support/depth.ts";
@@ -29,6 +29,15 @@ const other = await kekFromBase64(randomBytes(32).toString("base64"));
 async function documentOf(store: ObjectStore) {
   const text = new TextDecoder().decode(await bytesOf(await store.get("keyring.json")));
   return { text, json: JSON.parse(text) };
+}
+
+/** Section 2 of the format, in Node's own words. */
+function unwrap(key: Buffer, wrapped: string, context: unknown): Buffer {
+  const bytes = Buffer.from(wrapped, "base64");
+  const cipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12));
+  cipher.setAAD(Buffer.from(canonicalJson(context)));
+  cipher.setAuthTag(bytes.subarray(-16));
+  return Buffer.concat([cipher.update(bytes.subarray(12, -16)), cipher.final()]);
 }
 
 /** A store in which every put of the keyring waits until `writers` of them are ready. */
@@ -60,7 +69,12 @@ test("a keyring gives a tenant the same key again, and none to a stranger", asyn
   assert.deepEqual(await again.tenantKey("alpha"), key);
   assert.deepEqual(await again.tenantKey("alpha", key.id), key);
   assert.equal(key.bytes.length, 32);
-  assert.deepEqual(again.list().map(({ tenant }) => tenant), [GLOBAL_TENANT, "alpha", "beta"]);
+  assert.deepEqual(again.list().map(({ use, tenant }) => `${use} ${tenant}`), [
+    `backup ${GLOBAL_TENANT}`,
+    "backup alpha",
+    "backup beta",
+    `manifest ${GLOBAL_TENANT}`,
+  ]);
   await assert.rejects(again.tenantKey("gamma"), { code: "BH_TENANT_KEY_MISSING" });
   await assert.rejects(again.tenantKey("beta", key.id), { code: "BH_TENANT_KEY_MISSING" });
 });
@@ -118,7 +132,7 @@ test("a writer that dies before it looks again loses nobody's key", async () => 
   const store = await newStore();
   const base = await createKeyring({ store, kek });
   await base.ensureTenantKey("alpha");
-  const stale = await loadKeyring({ store, kek });
+  const stale = await loadKeyring({ store, keks: [kek] });
   assert.ok(stale);
   const key = await (await openKeyring({ store, kek })).ensureTenantKey("beta");
   // Writes from what it read before beta was there, and dies before it looks again.
@@ -129,13 +143,13 @@ test("a writer that dies before it looks again loses nobody's key", async () => 
     },
   };
   const now = () => new Date();
-  await assert.rejects(saveKeyring({ store: dying, kek, now }, stale), /killed/);
+  await assert.rejects(saveKeyring({ store: dying, keks: [kek], now }, stale), /killed/);
   assert.doesNotMatch((await documentOf(store)).text, /beta/);
   const healed = await openKeyring({ store, kek });
   assert.deepEqual(await healed.tenantKey("beta", key.id), key);
   await healed.ensureTenantKey("gamma"); // the next write unites the two for good
   assert.match((await documentOf(store)).text, /beta.*gamma|gamma.*beta/);
-  assert.equal((await loadKeyring({ store, kek }))?.heads.length, 1);
+  assert.equal((await loadKeyring({ store, keks: [kek] }))?.heads.length, 1);
 });
 
 test("a version that the store sorts below one that did not see it is written again", async () => {
@@ -162,16 +176,15 @@ test("a shredded key does not come back from an older document", async () => {
   const store = await newStore();
   const keyring = await createKeyring({ store, kek });
   const key = await keyring.ensureTenantKey("alpha");
-  const stale = await loadKeyring({ store, kek });
+  const stale = await loadKeyring({ store, keks: [kek] });
   assert.ok(stale);
   const now = () => new Date();
-  const body = {
-    ...stale.body,
+  await saveKeyring({ store, keks: [kek], now }, {
+    ...stale,
     keys: [],
-    shredded: [{ tenant: "alpha", id: key.id, at: now().toISOString() }],
-  };
-  await saveKeyring({ store, kek, now }, { ...stale, body });
-  await saveKeyring({ store, kek, now }, stale); // a writer that had read it before
+    shredded: [{ tenant: "alpha", use: "backup", id: key.id, at: now().toISOString() }],
+  });
+  await saveKeyring({ store, keks: [kek], now }, stale); // a writer that had read it before
   const after = await openKeyring({ store, kek });
   await assert.rejects(after.tenantKey("alpha", key.id), /it was shredded/);
 });
@@ -179,13 +192,16 @@ test("a shredded key does not come back from an older document", async () => {
 test("a wrapped key moved to another tenant does not unwrap, even when signed again", async () => {
   const store = await newStore();
   await (await createKeyring({ store, kek })).ensureTenantKeys(["alpha", "beta"]);
-  const loaded = await loadKeyring({ store, kek });
+  const loaded = await loadKeyring({ store, keks: [kek] });
   assert.ok(loaded);
-  const [first, second] = loaded.body.keys;
+  const [first, second] = loaded.keys.filter(({ use }) => use === "backup");
   assert.ok(first && second);
-  const body = { ...loaded.body, keys: [{ ...second, wrapped: first.wrapped }] };
   const thief = await newStore();
-  await saveKeyring({ store: thief, kek, now: () => new Date() }, { body, heads: [] });
+  await saveKeyring({ store: thief, keks: [kek], now: () => new Date() }, {
+    ...loaded,
+    keys: [{ ...second, wrapped: first.wrapped }],
+    heads: [],
+  });
   await assert.rejects((await openKeyring({ store: thief, kek })).tenantKey(second.tenant), {
     code: "BH_KEY_UNWRAP",
     message: /^Cannot unwrap key /,
@@ -223,8 +239,25 @@ test("the keyring's signature and the KEK's id are what the document says", asyn
   const derive = (info: string, bytes: number) =>
     Buffer.from(hkdfSync("sha256", secret, "", info, bytes));
   assert.equal(kek.id, derive("bulkhead/v1/kek-id", 8).toString("hex"));
-  const hmac = createHmac("sha256", derive("bulkhead/v1/sign/keyring", 32));
-  assert.equal(json.signature.value, hmac.update(canonicalJson(json.keyring)).digest("hex"));
+  const { keyring } = json;
+  const root = unwrap(derive("bulkhead/v1/wrap", 32), keyring.root, [
+    "bulkhead/v1/root",
+    keyring.epoch,
+    kek.id,
+  ]);
+  const underRoot = (info: string) => Buffer.from(hkdfSync("sha256", root, "", info, 32));
+  const hmac = createHmac("sha256", underRoot("bulkhead/v1/sign/keyring"));
+  assert.equal(json.signature.value, hmac.update(canonicalJson(keyring)).digest("hex"));
+  const alpha = keyring.keys.find((key: { tenant: string }) => key.tenant === "alpha");
+  assert.deepEqual(
+    new Uint8Array(unwrap(underRoot("bulkhead/v1/wrap"), alpha.wrapped, [
+      "bulkhead/v1/key",
+      "alpha",
+      "backup",
+      alpha.id,
+    ])),
+    (await (await openKeyring({ store, kek })).tenantKey("alpha")).bytes,
+  );
   assert.doesNotMatch(JSON.stringify(json), new RegExp(secret.toString("hex")));
 });
 

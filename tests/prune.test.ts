@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { folderStore } from "../functions/_core/adapters/folder-store.ts";
-import { kekFromBase64 } from "../functions/_core/backup/kek.ts";
+import { kekFromBase64 } from "../functions/_core/keys/kek.ts";
+import { createKeyring, type Keyring } from "../functions/_core/keys/keyring.ts";
 import type { Manifest, ManifestObject } from "../functions/_core/backup/manifest-schema.ts";
 import {
   listBackups,
@@ -29,7 +30,6 @@ import { bytesOf, collect } from "./support/object-store-suite.ts";
 const DAY = 86_400_000;
 const NOW = new Date(Math.floor(Date.now() / 1_000) * 1_000);
 const policy = { daily: 5, weekly: 2, monthly: 2, now: NOW };
-const kek = await kekFromBase64(randomBytes(32).toString("base64"));
 
 const folders: string[] = [];
 async function newStore(): Promise<ObjectStore> {
@@ -38,6 +38,12 @@ async function newStore(): Promise<ObjectStore> {
   return folderStore(folder);
 }
 after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+async function newKeyring(): Promise<Keyring> {
+  const kek = await kekFromBase64(randomBytes(32).toString("base64"));
+  return await createKeyring({ store: await newStore(), kek });
+}
+const keyring = await newKeyring();
 
 /** A backup of `daysAgo`; `reuse` gives objects of an older backup to reference instead. */
 async function backUp(
@@ -82,7 +88,7 @@ async function backUp(
     rows: objects.length,
     objects,
   };
-  await writeManifest({ store, kek, manifest });
+  await writeManifest({ store, keyring, manifest });
   return manifest;
 }
 
@@ -96,7 +102,7 @@ const ids = (manifests: readonly { id: string }[]) => manifests.map(({ id }) => 
 
 /** What must hold after anything at all: every manifest that is there is whole. */
 async function assertWhole(store: ObjectStore): Promise<string[]> {
-  const { valid, invalid } = await listBackups({ store, kek });
+  const { valid, invalid } = await listBackups({ store, keyring });
   assert.deepEqual(invalid, []);
   for (const { manifest } of valid) {
     assert.deepEqual(await verifyObjects({ store, manifest }), [], manifest.id);
@@ -107,17 +113,17 @@ async function assertWhole(store: ObjectStore): Promise<string[]> {
 test("a manifest comes back as it was written, with its content hashes hidden in the store", async () => {
   const store = await newStore();
   const manifest = await backUp(store, 0);
-  const found = await newestBackup({ store, kek });
+  const found = await newestBackup({ store, keyring });
   assert.deepEqual(found.manifest, manifest);
   const bytes = await bytesOf(await store.get(manifestKey(manifest.id)));
   assert.equal(found.sha256, createHash("sha256").update(bytes).digest("hex"));
   assert.doesNotMatch(new TextDecoder().decode(bytes), /4711/);
-  await assert.rejects(writeManifest({ store, kek, manifest }), { code: "BH_STORE_EXISTS" });
+  await assert.rejects(writeManifest({ store, keyring, manifest }), { code: "BH_STORE_EXISTS" });
 });
 
 test("newestBackup() names what is wrong with a newer manifest instead of skipping it", async () => {
   const store = await newStore();
-  await assert.rejects(newestBackup({ store, kek }), { code: "BH_NO_BACKUP", exitCode: 1 });
+  await assert.rejects(newestBackup({ store, keyring }), { code: "BH_NO_BACKUP", exitCode: 1 });
   const [old, young] = await series(store, [1, 0]);
   assert.ok(old && young);
   const key = manifestKey(young.id);
@@ -131,20 +137,20 @@ test("newestBackup() names what is wrong with a newer manifest instead of skippi
     ]] as const
   ) {
     const bad = await store.put(key, new TextEncoder().encode(text.replace(from, to)));
-    await assert.rejects(newestBackup({ store, kek }), {
+    await assert.rejects(newestBackup({ store, keyring }), {
       code: "BH_MANIFEST_INVALID",
       exitCode: 5,
     });
-    assert.equal((await newestBackup({ store, kek, id: old.id })).manifest.id, old.id);
-    const listing = await listBackups({ store, kek });
+    assert.equal((await newestBackup({ store, keyring, id: old.id })).manifest.id, old.id);
+    const listing = await listBackups({ store, keyring });
     assert.deepEqual([listing.valid.length, listing.invalid.length], [1, 1]);
     await store.deleteVersion(key, bad.version);
   }
   // An old manifest under a newer name is no newer backup.
   const copied = await bytesOf(await store.get(manifestKey(old.id)));
   await store.put(key, copied);
-  await assert.rejects(newestBackup({ store, kek }), /it belongs to backup/);
-  await assert.rejects(newestBackup({ store, kek, id: "20200101T000000Z-00000000" }), {
+  await assert.rejects(newestBackup({ store, keyring }), /it belongs to backup/);
+  await assert.rejects(newestBackup({ store, keyring, id: "20200101T000000Z-00000000" }), {
     code: "BH_NO_BACKUP",
   });
 });
@@ -153,15 +159,17 @@ test("garbage put over a good manifest hides nothing", async () => {
   const store = await newStore();
   const [, young] = await series(store, [1, 0]);
   await store.put(manifestKey(young!.id), new TextEncoder().encode("garbage"));
-  assert.equal((await newestBackup({ store, kek })).manifest.id, young!.id);
-  assert.equal((await listBackups({ store, kek })).invalid.length, 1);
+  assert.equal((await newestBackup({ store, keyring })).manifest.id, young!.id);
+  assert.equal((await listBackups({ store, keyring })).invalid.length, 1);
 });
 
-test("under another KEK every manifest is reported, none is skipped", async () => {
+test("under another keyring every manifest is reported, none is skipped", async () => {
   const store = await newStore();
   await series(store, [1, 0]);
-  const other = await kekFromBase64(randomBytes(32).toString("base64"));
-  await assert.rejects(newestBackup({ store, kek: other }), { code: "BH_KEK_OTHER", exitCode: 5 });
+  await assert.rejects(newestBackup({ store, keyring: await newKeyring() }), {
+    code: "BH_TENANT_KEY_MISSING",
+    exitCode: 5,
+  });
 });
 
 test("verifyObjects() finds a missing version and a changed size", async () => {
@@ -189,15 +197,22 @@ test("prune removes by version what retention says, and nothing else", async () 
   const made = await series(store, Array.from({ length: 12 }, (_, i) => 11 - i));
   await store.put("keyring.json", randomBytes(9));
   await store.put("unrelated/file", randomBytes(9));
-  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0, isForced: true });
+  const plan = await planPrune({
+    store,
+    keyring,
+    ...policy,
+    weekly: 0,
+    monthly: 0,
+    isForced: true,
+  });
   assert.deepEqual(plan.retention.remove, ids(made.slice(0, 7)));
-  assert.equal((await listBackups({ store, kek })).valid.length, 12); // a plan is only a plan
+  assert.equal((await listBackups({ store, keyring })).valid.length, 12); // a plan is only a plan
   const result = await applyPrune(store, plan);
   assert.deepEqual([result.removedBackups.length, result.deletedVersions], [7, 14]);
   assert.deepEqual(await assertWhole(store), ids(made.slice(7)).reverse());
   assert.equal((await collect(store.listVersions("objects/"))).length, 5);
   assert.ok(await store.head("keyring.json") && await store.head("unrelated/file"));
-  const again = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0 });
+  const again = await planPrune({ store, keyring, ...policy, weekly: 0, monthly: 0 });
   assert.deepEqual([again.retention.remove, again.orphans], [[], []]);
 });
 
@@ -206,7 +221,14 @@ test("an object that a kept manifest references stays when the backup that wrote
   const first = await backUp(store, 9, { tenants: ["quiet", "busy"] });
   const quiet = first.objects.filter(({ tenant }) => tenant === "quiet");
   for (let day = 8; day >= 0; day--) await backUp(store, day, { tenants: ["busy"], reuse: quiet });
-  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0, isForced: true });
+  const plan = await planPrune({
+    store,
+    keyring,
+    ...policy,
+    weekly: 0,
+    monthly: 0,
+    isForced: true,
+  });
   await applyPrune(store, plan);
   assert.ok(!(await assertWhole(store)).includes(first.id));
   assert.ok(await store.head(quiet[0]!.key, { version: quiet[0]!.version }));
@@ -216,7 +238,7 @@ test("prune stops on an unreadable backup: what it references is not known", asy
   const store = await newStore();
   await series(store, [3, 2, 1]);
   await store.put(manifestKey(newBackupId(NOW)), new TextEncoder().encode("{}"));
-  await assert.rejects(planPrune({ store, kek, ...policy }), {
+  await assert.rejects(planPrune({ store, keyring, ...policy }), {
     code: "BH_PRUNE_BLIND",
     exitCode: 5,
   });
@@ -227,7 +249,7 @@ test("prune does not count a backup whose objects are gone", async () => {
   const made = await series(store, [4, 3, 2, 1, 0]);
   const [object] = made[4]!.objects;
   await store.deleteVersion(object!.key, object!.version);
-  const plan = await planPrune({ store, kek, ...policy, daily: 2, weekly: 0, monthly: 0 });
+  const plan = await planPrune({ store, keyring, ...policy, daily: 2, weekly: 0, monthly: 0 });
   assert.deepEqual(plan.retention.setAside, [{ id: made[4]!.id, reason: "unverified" }]);
   assert.deepEqual(
     ids(plan.retention.keep.map(({ id }) => ({ id }))),
@@ -237,11 +259,11 @@ test("prune does not count a backup whose objects are gone", async () => {
 
 test("prune refuses an empty store and a share above 25%, and applies nothing then", async () => {
   const empty = await newStore();
-  const nothing = await planPrune({ store: empty, kek, ...policy });
+  const nothing = await planPrune({ store: empty, keyring, ...policy });
   await assert.rejects(applyPrune(empty, nothing), { code: "BH_PRUNE_STOPPED", exitCode: 1 });
   const store = await newStore();
   const made = await series(store, Array.from({ length: 12 }, (_, i) => i));
-  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0 });
+  const plan = await planPrune({ store, keyring, ...policy, weekly: 0, monthly: 0 });
   assert.equal(plan.retention.remove.length, 7);
   await assert.rejects(applyPrune(store, plan), /more than 25%/);
   assert.equal((await assertWhole(store)).length, made.length);
@@ -250,7 +272,7 @@ test("prune refuses an empty store and a share above 25%, and applies nothing th
 test("a backup written between plan and apply stops the apply", async () => {
   const store = await newStore();
   await series(store, Array.from({ length: 12 }, (_, i) => i + 1));
-  const plan = await planPrune({ store, kek, ...policy, isForced: true });
+  const plan = await planPrune({ store, keyring, ...policy, isForced: true });
   await backUp(store, 0);
   await assert.rejects(applyPrune(store, plan), /written meanwhile/);
 });
@@ -266,7 +288,14 @@ test("a held backup stays, and a locked one is left whole and reported", async (
       return store.deleteVersion(key, version);
     },
   };
-  const plan = await planPrune({ store, kek, ...policy, weekly: 0, monthly: 0, isForced: true });
+  const plan = await planPrune({
+    store,
+    keyring,
+    ...policy,
+    weekly: 0,
+    monthly: 0,
+    isForced: true,
+  });
   const result = await applyPrune(locking, plan);
   assert.equal(result.locked.length, 1);
   assert.deepEqual((await assertWhole(store)).slice(-2), [made[1]!.id, made[0]!.id]);
@@ -279,10 +308,10 @@ test("orphans go after two days, younger ones may belong to a running backup", a
     objectKey({ tenant: "alpha", backup: newBackupId(NOW), part: 1 }),
     randomBytes(9),
   );
-  assert.equal((await planPrune({ store, kek, ...policy })).orphans.length, 0);
+  assert.equal((await planPrune({ store, keyring, ...policy })).orphans.length, 0);
   const later = new Date(Date.now() + 3 * DAY);
   const old: ObjectStore = { ...store, clock: () => Promise.resolve(later) };
-  const plan = await planPrune({ store: old, kek, ...policy, now: later });
+  const plan = await planPrune({ store: old, keyring, ...policy, now: later });
   assert.equal(plan.orphans.length, 1);
   await applyPrune(store, plan);
   assert.equal((await assertWhole(store)).length, 3);
@@ -311,8 +340,8 @@ test(`a prune killed at any deletion leaves every manifest whole, the next run f
         await store.deleteVersion(key, version);
       },
     };
-    const options = { kek, ...policy, weekly: 0, monthly: 0, isForced: true };
-    const newest = (await newestBackup({ store, kek })).manifest.id;
+    const options = { keyring, ...policy, weekly: 0, monthly: 0, isForced: true };
+    const newest = (await newestBackup({ store, keyring })).manifest.id;
     await applyPrune(dying, await planPrune({ store, ...options })).catch((error) => {
       assert.match(String(error), /killed/);
     });

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { edgeDeps } from "../_core/adapters/edge-backup-deps.ts";
 import { storeVariables } from "../_core/adapters/open-store.ts";
 import { backupHandler } from "../_core/backup/handler.ts";
-import { kekVariable } from "../_core/backup/kek.ts";
+import { kekVariable } from "../_core/keys/kek.ts";
 import { databaseUrl, readEnv } from "../_core/env.ts";
 
 const variables = z.object({

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
 import { openRunLedger } from "../../functions/_core/adapters/postgres-runs.ts";
-import { openKeyring } from "../../functions/_core/backup/keyring.ts";
+import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import {
   type BackupResult,
   recordFailure,
@@ -67,7 +67,6 @@ async function backup(options: Options): Promise<void> {
         source,
         ledger,
         store,
-        kek,
         keyring,
         tool: `bulkhead ${version()}`,
         concurrency: options.concurrency,

@@ -27,8 +27,8 @@ export function command(): Command {
 }
 
 async function list(options: Options): Promise<void> {
-  const { store, kek } = await openBackups();
-  const { valid, invalid } = await listBackups({ store, kek });
+  const { store, keyring } = await openBackups();
+  const { valid, invalid } = await listBackups({ store, keyring });
   const found = valid.map(({ manifest }) => ({
     backup: manifest.id,
     source: manifest.source,
@@ -65,8 +65,8 @@ async function list(options: Options): Promise<void> {
 
 async function show(id: string | undefined, options: Options): Promise<void> {
   const named = id === undefined ? {} : { id: checkBackupId(id) };
-  const { store, kek } = await openBackups();
-  const { manifest, sha256 } = await newestBackup({ store, kek, ...named });
+  const { store, keyring } = await openBackups();
+  const { manifest, sha256 } = await newestBackup({ store, keyring, ...named });
   if (options.json) return print({ ...manifest, sha256 });
   console.log(
     `${manifest.id}  ${manifest.source}  ${manifest.startedAt}  ${plural(manifest.rows, "row")}`,
@@ -79,14 +79,15 @@ async function show(id: string | undefined, options: Options): Promise<void> {
 
 async function verify(id: string | undefined, options: Options): Promise<void> {
   const named = id === undefined ? {} : { id: checkBackupId(id) };
-  const { store, kek, keyring } = await openBackups();
-  const { manifest } = await newestBackup({ store, kek, ...named });
+  const { store, keyring } = await openBackups();
+  const { manifest } = await newestBackup({ store, keyring, ...named });
   const found = await verifyBackup({ store, keyring, manifest });
   if (options.json) return print({ backup: manifest.id, ...found });
   console.log(
     `Backup ${manifest.id} is whole: ${plural(found.objects, "object")}, ` +
       `${plural(found.rows, "row")}, every byte read`,
   );
+  for (const tenant of found.shredded) console.log(`Not read: ${tenant}, its keys were shredded`);
 }
 
 function print(document: unknown): void {

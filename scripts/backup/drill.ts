@@ -1,6 +1,6 @@
 import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
 import { restoreTarget } from "../../functions/_core/adapters/postgres-restore.ts";
-import type { Keyring } from "../../functions/_core/backup/keyring.ts";
+import type { Keyring } from "../../functions/_core/keys/keyring.ts";
 import type { Manifest } from "../../functions/_core/backup/manifest-schema.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
 import { restoreBackup, verifyBackup } from "../../functions/_core/backup/restore-backup.ts";

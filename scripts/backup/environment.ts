@@ -1,8 +1,8 @@
 import process from "node:process";
 import * as z from "zod";
 import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
-import { type Kek, kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
-import { type Keyring, openKeyring } from "../../functions/_core/backup/keyring.ts";
+import { type Kek, kekFromBase64, kekVariable } from "../../functions/_core/keys/kek.ts";
+import { type Keyring, openKeyring } from "../../functions/_core/keys/keyring.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
 import { databaseUrl, readEnv } from "../../functions/_core/env.ts";
 

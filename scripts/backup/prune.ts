@@ -8,7 +8,7 @@ import {
   pruneStopped,
 } from "../../functions/_core/backup/prune.ts";
 import { isMain, runCli } from "../cli/run.ts";
-import { backupEnvironment } from "./environment.ts";
+import { openBackups } from "./environment.ts";
 import { plural } from "./progress.ts";
 
 type Options = {
@@ -37,10 +37,10 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { store, kek } = await backupEnvironment();
+  const { store, keyring } = await openBackups();
   const plan = await planPrune({
     store,
-    kek,
+    keyring,
     daily: options.daily,
     weekly: options.weekly,
     monthly: options.monthly,

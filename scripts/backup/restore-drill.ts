@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { ensureWritable } from "../../functions/_core/adapters/folder.ts";
 import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
 import { identityOf } from "../../functions/_core/adapters/postgres-restore.ts";
-import { openKeyring } from "../../functions/_core/backup/keyring.ts";
+import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newestBackup } from "../../functions/_core/backup/manifest.ts";
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
@@ -107,7 +107,7 @@ async function prepared(source: Sql, options: Options, { store, kek }: BackupEnv
   try {
     const keyring = await openKeyring({ store, kek });
     const id = options.backup === undefined ? {} : { id: options.backup };
-    return { store, keyring, manifest: (await newestBackup({ store, kek, ...id })).manifest };
+    return { store, keyring, manifest: (await newestBackup({ store, keyring, ...id })).manifest };
   } catch (error) {
     if (error instanceof BulkheadError && error.kind === "usage") throw error;
     const problem = error instanceof Error ? error.message : String(error);

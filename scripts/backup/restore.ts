@@ -98,6 +98,9 @@ async function whole(options: Options, name: string): Promise<void> {
       console.log(
         `Backup ${manifest.id} is restored: ${result.rows} rows, ${result.tables} tables compared, ${seconds} s`,
       );
+      for (const tenant of result.shredded) {
+        console.log(`Not restored: ${tenant}, its keys were shredded`);
+      }
     }
   } finally {
     await sql.end({ timeout: 1 });
@@ -107,8 +110,8 @@ async function whole(options: Options, name: string): Promise<void> {
 /** The backup to restore, and the database that the variable `name` leads to. */
 async function chosen(options: Options, name: string) {
   const id = options.backup === undefined ? {} : { id: checkBackupId(options.backup) };
-  const { store, kek, keyring, database } = await openBackups([name]);
-  const { manifest } = await newestBackup({ store, kek, ...id });
+  const { store, keyring, database } = await openBackups([name]);
+  const { manifest } = await newestBackup({ store, keyring, ...id });
   return { store, keyring, manifest, url: database(name) };
 }
 

@@ -4,7 +4,8 @@ import { Command } from "commander";
 import * as z from "zod";
 import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
 import { readStatus } from "../../functions/_core/adapters/status-source.ts";
-import { kekFromBase64, kekVariable } from "../../functions/_core/backup/kek.ts";
+import { kekFromBase64, kekVariable } from "../../functions/_core/keys/kek.ts";
+import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newestBackup, verifyObjects } from "../../functions/_core/backup/manifest.ts";
 import { readEnv } from "../../functions/_core/env.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
@@ -175,7 +176,7 @@ async function readStore(): Promise<StoreEvidence | null> {
   try {
     const { manifest, stored, sha256 } = await newestBackup({
       store,
-      kek: await kekFromBase64(env.BULKHEAD_KEK),
+      keyring: await openKeyring({ store, kek: await kekFromBase64(env.BULKHEAD_KEK) }),
     });
     const problems = await verifyObjects({ store, manifest });
     if (problems.length > 0) {

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import * as z from "zod";
 import { storeVariables } from "../../functions/_core/adapters/open-store.ts";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
-import { kekVariable } from "../../functions/_core/backup/kek.ts";
+import { kekVariable } from "../../functions/_core/keys/kek.ts";
 import { databaseUrl } from "../../functions/_core/env.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";

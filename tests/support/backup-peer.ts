@@ -8,12 +8,12 @@ import { openStore } from "../../functions/_core/adapters/open-store.ts";
 import { chunksOf } from "../../functions/_core/backup/chunks.ts";
 import { decodeTables, encodeTables } from "../../functions/_core/backup/container.ts";
 import { openObject, sealObject } from "../../functions/_core/backup/format.ts";
-import { kekFromBase64 } from "../../functions/_core/backup/kek.ts";
-import { createKeyring, openKeyring } from "../../functions/_core/backup/keyring.ts";
+import { kekFromBase64 } from "../../functions/_core/keys/kek.ts";
+import { createKeyring, openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newBackupId, objectKey } from "../../functions/_core/backup/names.ts";
 import { newestBackup, writeManifest } from "../../functions/_core/backup/manifest.ts";
 import { Sha256 } from "../../functions/_core/backup/sha256-stream.ts";
-import { toHex } from "../../functions/_core/backup/bytes.ts";
+import { toHex } from "../../functions/_core/bytes.ts";
 
 const [verb = "", tenant = "", megabytes = "1"] = process.argv.slice(2);
 const { BULKHEAD_STORE = "", BULKHEAD_KEK = "" } = process.env;
@@ -86,7 +86,7 @@ async function write() {
   const { columns: _, ...table } = summary;
   await writeManifest({
     store,
-    kek,
+    keyring,
     manifest: {
       format: 1,
       id: backup,
@@ -113,7 +113,7 @@ async function write() {
 
 async function read() {
   const keyring = await openKeyring({ store, kek });
-  const { manifest } = await newestBackup({ store, kek });
+  const { manifest } = await newestBackup({ store, keyring });
   const hash = new Sha256();
   let count = 0;
   for (const object of manifest.objects) {

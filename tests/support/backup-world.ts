@@ -5,8 +5,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { folderStore } from "../../functions/_core/adapters/folder-store.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
-import { type Kek, kekFromBase64 } from "../../functions/_core/backup/kek.ts";
-import { createKeyring } from "../../functions/_core/backup/keyring.ts";
+import { type Kek, kekFromBase64 } from "../../functions/_core/keys/kek.ts";
+import { createKeyring, type Keyring } from "../../functions/_core/keys/keyring.ts";
 import { ROOT } from "./sql-files.ts";
 
 /** A folder store with a keyring, and the variables that lead a command to it. */
@@ -14,6 +14,7 @@ export type BackupWorld = Disposable & {
   folder: string;
   store: ObjectStore;
   kek: Kek;
+  keyring: Keyring;
   env: Record<string, string>;
 };
 
@@ -29,11 +30,12 @@ export async function backupWorld(env: Record<string, string>): Promise<BackupWo
   const store = folderStore(folder);
   const secret = Buffer.alloc(32, 7).toString("base64");
   const kek = await kekFromBase64(secret);
-  await createKeyring({ store, kek });
+  const keyring = await createKeyring({ store, kek });
   return {
     folder,
     store,
     kek,
+    keyring,
     env: { BULKHEAD_STORE: `file://${folder}`, BULKHEAD_KEK: secret, ...env },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };

@@ -1,6 +1,6 @@
 import { edgeBackup, type EdgeBackupOutcome } from "../backup/edge-backup.ts";
-import { kekFromBase64 } from "../backup/kek.ts";
-import { openKeyring } from "../backup/keyring.ts";
+import { kekFromBase64 } from "../keys/kek.ts";
+import { openKeyring } from "../keys/keyring.ts";
 import { recordFailure } from "../backup/run-backup.ts";
 import type { SignedCallDeps } from "../signed-call.ts";
 import { openStore, type StoreEnv } from "./open-store.ts";
@@ -68,5 +68,5 @@ async function open(env: EdgeEnv) {
   const kek = await kekFromBase64(env.BULKHEAD_KEK);
   const keyring = await openKeyring({ store, kek });
   const source = await openSource(env.SUPABASE_DB_URL, { shared: false });
-  return { store, kek, keyring, source };
+  return { store, keyring, source };
 }

@@ -2,7 +2,7 @@ import { constants, fsync } from "node:fs";
 import { link, lstat, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { toHex } from "../backup/bytes.ts";
+import { toHex } from "../bytes.ts";
 import { chunksOf } from "../backup/chunks.ts";
 import type {
   ObjectStore,

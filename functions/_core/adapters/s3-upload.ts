@@ -14,7 +14,7 @@ import * as z from "zod";
 import { ByteReader } from "../backup/byte-reader.ts";
 import type { PutOptions } from "../backup/object-store.ts";
 import { Sha256 } from "../backup/sha256-stream.ts";
-import { toHex, utf8 } from "../backup/bytes.ts";
+import { toHex, utf8 } from "../bytes.ts";
 import { readFailure } from "./s3-errors.ts";
 
 /** Both the size from which an upload has parts and the size of each (R2 wants equal parts). */

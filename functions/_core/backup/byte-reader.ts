@@ -1,4 +1,4 @@
-import { concat } from "./bytes.ts";
+import { concat } from "../bytes.ts";
 
 /**
  * Reads exact lengths off a stream that is cut anywhere.

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
-import { canonicalJson, fromBase64, toBase64, utf8 } from "./bytes.ts";
-import type { Kek } from "./kek.ts";
+import { canonicalJson, fromBase64, toBase64, utf8 } from "../bytes.ts";
+import type { WrappingKey } from "../keys/wrapping-key.ts";
 import type { Manifest, StoredBody } from "./manifest-schema.ts";
 
 const hashList = z.array(z.string());
@@ -11,7 +11,7 @@ function context(id: string): string {
 }
 
 /** A manifest as it may lie in the store: its content hashes wrapped. */
-export async function hideHashes(manifest: Manifest, kek: Kek): Promise<StoredBody> {
+export async function hideHashes(manifest: Manifest, key: WrappingKey): Promise<StoredBody> {
   const hashes: string[] = [];
   const objects = manifest.objects.map((object) => ({
     ...object,
@@ -20,14 +20,14 @@ export async function hideHashes(manifest: Manifest, kek: Kek): Promise<StoredBo
       return table;
     }),
   }));
-  const wrapped = await kek.wrap(utf8(canonicalJson(hashes)), context(manifest.id));
+  const wrapped = await key.wrap(utf8(canonicalJson(hashes)), context(manifest.id));
   return { ...manifest, objects, contentHashes: toBase64(wrapped) };
 }
 
 /** The manifest as everybody else sees it. */
-export async function showHashes(stored: StoredBody, kek: Kek): Promise<Manifest> {
+export async function showHashes(stored: StoredBody, key: WrappingKey): Promise<Manifest> {
   const { contentHashes, ...body } = stored;
-  const bytes = await kek.unwrap(fromBase64(contentHashes), context(stored.id));
+  const bytes = await key.unwrap(fromBase64(contentHashes), context(stored.id));
   const hashes = bytes && hashList.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;
   const tables = stored.objects.reduce((sum, object) => sum + object.tables.length, 0);
   if (hashes?.length !== tables) {

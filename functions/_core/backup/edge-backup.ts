@@ -1,8 +1,7 @@
 import { BulkheadError } from "../errors.ts";
 import { exportObject, TooLargeError } from "./export-object.ts";
 import type { ExportSource, RunLedger, SourceState } from "./export-source.ts";
-import type { Kek } from "./kek.ts";
-import type { Keyring } from "./keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
 import { backupIdTime, newBackupId } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
@@ -18,7 +17,6 @@ export type EdgeBackupOptions = {
   readonly source: ExportSource;
   readonly ledger: RunLedger;
   readonly store: ObjectStore;
-  readonly kek: Kek;
   readonly keyring: Keyring;
   readonly tool: string;
   readonly now: () => Date;
@@ -40,7 +38,7 @@ export type EdgeBackupOutcome =
  * that is killed leaves a lease that ends; who lost the lease can't record anything.
  *
  * @example
- * const outcome = await edgeBackup({ source, ledger, store, kek, keyring, tool, now, callAgain });
+ * const outcome = await edgeBackup({ source, ledger, store, keyring, tool, now, callAgain });
  */
 export async function edgeBackup(options: EdgeBackupOptions): Promise<EdgeBackupOutcome> {
   const { ledger } = options;
@@ -70,12 +68,12 @@ async function exportShare(
   backup: string,
   options: EdgeBackupOptions,
 ): Promise<EdgeBackupOutcome | null> {
-  const { ledger, store, kek, keyring, source } = options;
+  const { ledger, store, keyring, source } = options;
   const state = await source.state();
   if (!await ledger.note(state.fingerprint)) throw schemaChanged(backup);
   const done = new Set((await ledger.objects()).map((object) => object.tenant));
   const leftOut = new Set(await ledger.leftOut());
-  const previous = (await listBackups({ store, kek })).valid[0];
+  const previous = (await listBackups({ store, keyring })).valid[0];
   const budget = { left: options.maxBytes ?? CALL_BYTES, isFresh: true };
   await keyring.ensureTenantKeys([GLOBAL_TENANT, ...state.tenants]);
   for (const entry of await kept(previous, state, options)) {
@@ -108,7 +106,7 @@ async function exportShare(
     previous,
     objects,
   });
-  const stored = await writeManifest({ store, kek, manifest });
+  const stored = await writeManifest({ store, keyring, manifest });
   const facts = factsOf(state, stored, await ledger.leftOut());
   await ledger.complete({ ...facts, snapshotXmin: null });
   return { state: "complete", backup, rows: manifest.rows };

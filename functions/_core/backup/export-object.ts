@@ -2,7 +2,7 @@ import { BulkheadError } from "../errors.ts";
 import { encodeTables } from "./container.ts";
 import type { ExportSession, ExportTable } from "./export-source.ts";
 import { sealObject } from "./format.ts";
-import type { Keyring } from "./keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import type { ManifestObject } from "./manifest-schema.ts";
 import { objectKey } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";

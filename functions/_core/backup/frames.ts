@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
-import { canonicalJson, concat, utf8 } from "./bytes.ts";
+import { canonicalJson, concat, utf8 } from "../bytes.ts";
 
 /** `BHTAB`, version 1. */
 export const CONTAINER_MAGIC: Uint8Array = concat(utf8("BHTAB"), new Uint8Array([1]));

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
-import { canonicalJson, concat, hkdf, source, utf8 } from "./bytes.ts";
+import { canonicalJson, concat, hkdf, source, utf8 } from "../bytes.ts";
 import { BACKUP_ID } from "./names.ts";
 import { GLOBAL_TENANT, type ObjectHeader, type TenantKey } from "./types.ts";
 

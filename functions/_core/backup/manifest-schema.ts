@@ -54,7 +54,7 @@ export const manifestBody = z.strictObject({
 });
 
 /**
- * The body as it lies in the store. Content hashes are wrapped by the KEK, all in one: in the clear they
+ * The body as it lies in the store. Content hashes are wrapped by the manifest key, all in one: in the clear they
  * would let a thief of the store confirm a guess about a table of few rows.
  */
 export const storedBody = manifestBody.extend({
@@ -67,7 +67,11 @@ export const storedBody = manifestBody.extend({
 
 export const signedManifest = z.strictObject({
   manifest: storedBody,
-  signature: z.strictObject({ algorithm: z.literal("HMAC-SHA256"), kekId: hex(8), value: hex(32) }),
+  signature: z.strictObject({
+    algorithm: z.literal("HMAC-SHA256"),
+    keyId: hex(16),
+    value: hex(32),
+  }),
 });
 
 export type ManifestTable = z.infer<typeof manifestTable>;

@@ -1,11 +1,11 @@
 import { BulkheadError } from "../errors.ts";
-import { sha256, toHex } from "./bytes.ts";
+import { sha256, toHex } from "../bytes.ts";
 import { hideHashes, showHashes } from "./content-hashes.ts";
-import type { Kek } from "./kek.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import { type Manifest, manifestBody, signedManifest } from "./manifest-schema.ts";
 import { checkBackupId, manifestKey, PREFIX } from "./names.ts";
 import type { ObjectStore, StoredObject } from "./object-store.ts";
-import { readSigned, readSmall, signDocument } from "./signed-document.ts";
+import { readSigned, readSmall, signDocument } from "../keys/signed-document.ts";
 
 const LIMIT = 256 << 20;
 
@@ -27,18 +27,20 @@ export interface BackupListing {
  * Sign and write a manifest: the last step of a backup, and what makes it one.
  *
  * @example
- * const written = await writeManifest({ store, kek, manifest });
+ * const written = await writeManifest({ store, keyring, manifest });
  * @throws BulkheadError `BH_STORE_EXISTS` when the backup has a manifest already.
  */
 export async function writeManifest(
-  options: { store: ObjectStore; kek: Kek; manifest: Manifest; retainUntil?: Date },
+  options: { store: ObjectStore; keyring: Keyring; manifest: Manifest; retainUntil?: Date },
 ): Promise<StoredManifest> {
   const manifest = manifestBody.parse(options.manifest);
-  const bytes = await signDocument(
-    "manifest",
-    await hideHashes(manifest, options.kek),
-    options.kek,
-  );
+  const signer = await options.keyring.manifestKey();
+  const bytes = await signDocument({
+    purpose: "manifest",
+    body: await hideHashes(manifest, signer),
+    signer,
+    keyId: signer.id,
+  });
   const stored = await options.store.put(manifestKey(manifest.id), bytes, {
     contentType: "application/json",
     ifAbsent: true,
@@ -52,7 +54,7 @@ export async function writeManifest(
  * what cannot be read or verified is listed with its error, never left out.
  */
 export async function listBackups(
-  options: { store: ObjectStore; kek: Kek },
+  options: { store: ObjectStore; keyring: Keyring },
 ): Promise<BackupListing> {
   const valid: StoredManifest[] = [];
   const invalid: { stored: StoredObject; error: BulkheadError }[] = [];
@@ -72,17 +74,17 @@ export async function listBackups(
 }
 
 async function readManifest(
-  of: { store: ObjectStore; kek: Kek; stored: StoredObject },
+  of: { store: ObjectStore; keyring: Keyring; stored: StoredObject },
 ): Promise<StoredManifest> {
   const { key, version } = of.stored;
   const bytes = await readSmall(await of.store.get(key, { version }), LIMIT);
-  const { manifest: body } = await readSigned(bytes, {
+  const { manifest: body, signature } = await readSigned(bytes, {
     purpose: "manifest",
     name: key,
     schema: signedManifest,
-    kek: of.kek,
+    signer: (keyId) => of.keyring.manifestKey(keyId),
   });
-  const manifest = await showHashes(body, of.kek);
+  const manifest = await showHashes(body, await of.keyring.manifestKey(signature.keyId));
   if (manifestKey(manifest.id) !== key) {
     throw new BulkheadError(
       "BH_MANIFEST_INVALID",
@@ -98,12 +100,12 @@ async function readManifest(
  * back to an older backup is a decision for a person, made by naming it.
  *
  * @example
- * const { manifest } = await newestBackup({ store, kek });
+ * const { manifest } = await newestBackup({ store, keyring });
  * @throws BulkheadError `BH_NO_BACKUP` (kind `red`), `BH_MANIFEST_INVALID` (kind `integrity`),
  * `BH_BACKUP_ID` (kind `usage`).
  */
 export async function newestBackup(
-  options: { store: ObjectStore; kek: Kek; id?: string },
+  options: { store: ObjectStore; keyring: Keyring; id?: string },
 ): Promise<StoredManifest> {
   // An empty id is a shell variable that was not set, and never the newest backup.
   if (options.id !== undefined) checkBackupId(options.id);

@@ -5,6 +5,7 @@ export const PREFIX = {
   manifests: "manifests/",
   objects: "objects/",
   keyring: "keyring.json",
+  certificates: "certificates/",
 } as const;
 
 /** `20261121T023000Z-1f2e3d4c`: sorts by time, unique by chance. */

@@ -1,6 +1,6 @@
 import { BulkheadError } from "../errors.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { concat, equalInConstantTime, source, toHex } from "./bytes.ts";
+import { concat, equalInConstantTime, source, toHex } from "../bytes.ts";
 import {
   CHUNK_BYTES,
   chunkAlgorithm,

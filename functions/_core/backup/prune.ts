@@ -1,5 +1,5 @@
 import { BulkheadError } from "../errors.ts";
-import type { Kek } from "./kek.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import { type BackupListing, listBackups, type StoredManifest } from "./manifest.ts";
 import { PREFIX } from "./names.ts";
 import type { ObjectStore, StoredObject, StoredVersion } from "./object-store.ts";
@@ -13,7 +13,7 @@ const HOLDS = "holds/";
 
 export interface PruneOptions {
   readonly store: ObjectStore;
-  readonly kek: Kek;
+  readonly keyring: Keyring;
   readonly daily: number;
   readonly weekly: number;
   readonly monthly: number;
@@ -51,7 +51,7 @@ const pin = (object: { key: string; version: string }) => `${object.key}@${objec
  * Look at the whole store and say what retention would remove. Deletes nothing.
  *
  * @example
- * const plan = await planPrune({ store, kek, daily: 30, weekly: 12, monthly: 12, now: new Date() });
+ * const plan = await planPrune({ store, keyring, daily: 30, weekly: 12, monthly: 12, now: new Date() });
  * @throws BulkheadError `BH_PRUNE_BLIND` where a manifest cannot be read: what it references is not known.
  */
 export async function planPrune(options: PruneOptions): Promise<PrunePlan> {

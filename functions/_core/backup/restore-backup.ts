@@ -1,7 +1,7 @@
 import { BulkheadError } from "../errors.ts";
 import { decodeTables } from "./container.ts";
 import { openObject } from "./format.ts";
-import type { Keyring } from "./keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import { type ObjectProblem, verifyObjects } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
@@ -45,12 +45,16 @@ export async function* readObject(
 
 /**
  * Read every byte of every object: checksum, key, format, row counts against the manifest. Loads nothing.
+ * Tenants whose keys were shredded since are left out and named.
  *
  * @example
  * const { rows } = await verifyBackup({ store, keyring, manifest });
  * @throws BulkheadError kind `integrity` at the first object that is not what the manifest says.
  */
-export async function verifyBackup(from: Readable): Promise<{ rows: number; objects: number }> {
+export async function verifyBackup(
+  whole: Readable,
+): Promise<{ rows: number; objects: number; shredded: string[] }> {
+  const { from, shredded } = withoutShredded(whole);
   refuseMissing(await verifyObjects(from), from);
   let rows = 0;
   let done = 0;
@@ -64,19 +68,34 @@ export async function verifyBackup(from: Readable): Promise<{ rows: number; obje
     done++;
     from.onProgress?.(progressOf(object, done, from));
   }
-  return { rows, objects: done };
+  return { rows, objects: done, shredded };
+}
+
+/** A backup's objects less those of tenants whose keys were destroyed since, and those tenants' names. */
+function withoutShredded<T extends Readable>(whole: T): { from: T; shredded: string[] } {
+  const isGone = ({ tenant, keyId }: ManifestObject) => whole.keyring.isShredded(tenant, keyId);
+  const { manifest } = whole;
+  return {
+    from: {
+      ...whole,
+      manifest: { ...manifest, objects: manifest.objects.filter((object) => !isGone(object)) },
+    },
+    shredded: [...new Set(manifest.objects.filter(isGone).map(({ tenant }) => tenant))],
+  };
 }
 
 /**
  * Restore a whole backup into an empty database, in one transaction, and compare every table of every tenant
- * with the hash that was taken when it was backed up. One difference undoes everything.
+ * with the hash that was taken when it was backed up. One difference undoes everything. Tenants whose keys were
+ * shredded since are left out and named.
  *
  * @example
  * const { rows } = await restoreBackup({ store, keyring, manifest, target });
  */
 export async function restoreBackup(
-  from: Readable & { readonly target: RestoreTarget },
-): Promise<{ rows: number; tables: number }> {
+  whole: Readable & { readonly target: RestoreTarget },
+): Promise<{ rows: number; tables: number; shredded: string[] }> {
+  const { from, shredded } = withoutShredded(whole);
   const { manifest, target } = from;
   await target.check(manifest);
   refuseMissing(await verifyObjects(from), from);
@@ -94,7 +113,7 @@ export async function restoreBackup(
     }
     const { differences, tables } = await compare(manifest, loader);
     if (differences.length > 0) throw different(differences);
-    return { rows, tables };
+    return { rows, tables, shredded };
   });
 }
 

@@ -1,5 +1,5 @@
 import { BulkheadError } from "../errors.ts";
-import type { Keyring } from "./keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { readObject } from "./restore-backup.ts";

@@ -1,5 +1,5 @@
 import type { RunLedger, SourceState } from "./export-source.ts";
-import type { Keyring } from "./keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { GLOBAL_TENANT } from "./types.ts";

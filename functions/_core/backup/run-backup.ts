@@ -1,8 +1,7 @@
 import { BulkheadError } from "../errors.ts";
 import { exportObject } from "./export-object.ts";
 import type { ExportSession, ExportSource, RunLedger, SourceState } from "./export-source.ts";
-import type { Kek } from "./kek.ts";
-import type { Keyring } from "./keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import { newBackupId } from "./names.ts";
@@ -28,7 +27,6 @@ export type RunBackupOptions = {
   readonly source: ExportSource;
   readonly ledger: RunLedger;
   readonly store: ObjectStore;
-  readonly kek: Kek;
   readonly keyring: Keyring;
   /** The kit's version, for the manifest. */
   readonly tool: string;
@@ -54,18 +52,18 @@ export type BackupResult = {
  * manifest last. Until the manifest is written there is no backup; what fails is recorded and reported.
  *
  * @example
- * const { manifest } = await runBackup({ source, ledger, store, kek, keyring, tool: "0.1.0" });
+ * const { manifest } = await runBackup({ source, ledger, store, keyring, tool: "0.1.0" });
  */
 export async function runBackup(options: RunBackupOptions): Promise<BackupResult> {
   const now = options.now ?? (() => new Date());
   const startedAt = now();
-  const { ledger, store, kek } = options;
+  const { ledger, store, keyring } = options;
   const id = await ledger.claim(newBackupId(startedAt));
   try {
     const state = await options.source.state();
     if (state.tenants.length === 0) throw noTenants(state);
     options.onProgress?.({ event: "started", backup: id, tenants: state.tenants.length });
-    const listing = await listBackups({ store, kek });
+    const listing = await listBackups({ store, keyring });
     for (const { error } of listing.invalid) {
       options.onProgress?.({ event: "warning", message: error.message });
     }
@@ -77,7 +75,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
         state,
         ledger,
         store,
-        keyring: options.keyring,
+        keyring,
       });
     await options.keyring.ensureTenantKeys([GLOBAL_TENANT, ...state.tenants]);
     const objects = await exportAll({ ...options, id, state, reused, createdAt: startedAt });
@@ -85,7 +83,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
     await ledger.renew();
     const stored = await writeManifest({
       store,
-      kek,
+      keyring,
       manifest: manifestOf({ options, id, startedAt, finishedAt: now(), state, previous, objects }),
     });
     await ledger.complete(factsOf(state, stored));

@@ -1,6 +1,6 @@
 import { BulkheadError } from "../errors.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { source, toHex } from "./bytes.ts";
+import { source, toHex } from "../bytes.ts";
 import { deferred } from "./deferred.ts";
 import {
   CHUNK_BYTES,

@@ -1,4 +1,4 @@
-import { source } from "./bytes.ts";
+import { source } from "../bytes.ts";
 
 /**
  * Push chunks through a CompressionStream or DecompressionStream, one write at a time.

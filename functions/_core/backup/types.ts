@@ -132,8 +132,7 @@ export type ContainerEntry =
  *
  * format.ts      sealObject, openObject, peekHeader
  * container.ts   encodeTables, decodeTables
- * kek.ts         kekVariable (for readEnv), kekFromBase64
- * keyring.ts     createKeyring (refuses where there is one), openKeyring
+ * ../keys/       kekVariable (for readEnv), kekFromBase64, createKeyring (refuses where there is one), openKeyring
  * manifest.ts    writeManifest, listBackups (invalid ones are in it), newestBackup (throws when anything
  *                newer is invalid), verifyObjects (presence, version, size; needs no key)
  * retention.ts   planRetention;  prune.ts  planPrune, applyPrune
