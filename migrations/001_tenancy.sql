@@ -28,12 +28,13 @@ create table bulkhead.settings (
     direct_roles name[] not null default '{}',
     exposed_schemas name[] not null default '{public}',
     configured_at timestamptz,
+    service_role_closed_at timestamptz,
     -- A tenants table without its key or type, or the other way round, would leave the context undefined.
     check (num_nonnulls(tenants_table, tenant_key, tenant_type) in (0, 3)),
     check (num_nonnulls(membership_table, membership_user_column, membership_tenant_column) in (0, 3)),
     -- The roles of the API are never platform roles: that would switch the guard off for them.
-    check (not platform_roles && array['anon', 'authenticated', 'authenticator', 'service_role', 'public']::name[]),
-    check (not direct_roles && array['anon', 'authenticated', 'authenticator', 'service_role', 'public']::name[]),
+    check (not platform_roles && array['anon', 'authenticated', 'authenticator', 'service_role', 'bulkhead_service', 'public']::name[]),
+    check (not direct_roles && array['anon', 'authenticated', 'authenticator', 'service_role', 'bulkhead_service', 'public']::name[]),
     check (not direct_roles && platform_roles)
 );
 comment on table bulkhead.settings is 'One row: the tenants table, where memberships are, which roles are trusted with what. Change it with bulkhead.configure()';
@@ -200,6 +201,8 @@ declare
     v_claims jsonb;
     v_setting text;
     v_header text;
+    v_is_direct boolean;
+    v_is_platform boolean;
 begin
     if v_caller = 'authenticated' then
         v_claims := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
@@ -213,7 +216,7 @@ begin
         return null;
     end if;
     v_setting := nullif(current_setting('bulkhead.tenant', true), '');
-    if v_caller = 'service_role' then
+    if v_caller in ('service_role', 'bulkhead_service') then
         v_header := nullif(trim(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-tenant-id'), '');
         if bulkhead.canonical_tenant(v_setting) <> bulkhead.canonical_tenant(v_header) then
             raise exception using
@@ -221,14 +224,17 @@ begin
                 message = 'two tenants named: the x-tenant-id header and the bulkhead.tenant setting differ; send one of them';
         end if;
         v_setting := coalesce(v_setting, v_header);
-    elsif not exists (
-        select
-        from bulkhead.settings as s
-        where v_caller = any (s.direct_roles) or v_caller = any (s.platform_roles)
-    ) then
-        return null;
+    else
+        select v_caller = any (s.direct_roles), v_caller = any (s.platform_roles) into v_is_direct, v_is_platform
+        from bulkhead.settings as s;
+        if not v_is_direct and not v_is_platform then
+            return bulkhead.opened_tenants(v_caller);
+        end if;
     end if;
-    return case when v_setting is not null then array[bulkhead.canonical_tenant(v_setting)] end;
+    if v_setting is not null then
+        return array[bulkhead.canonical_tenant(v_setting)];
+    end if;
+    return case when v_is_platform then null else bulkhead.opened_tenants(v_caller) end;
 end
 $$;
 comment on function bulkhead.current_tenants() is 'The tenants of the present caller, null for none. Use it in a scalar subquery: (select bulkhead.current_tenants())';
@@ -437,6 +443,8 @@ begin
             'grant execute on function bulkhead.current_tenants(), bulkhead.current_tenant(), bulkhead.caller(),'
             || ' bulkhead.canonical_tenant(text), bulkhead.set_tenant(text, text, text) to %I', v_role);
     end loop;
+    -- The membership table may be another one than before.
+    perform bulkhead.follow_membership();
     -- What was generated here is compared from now on.
     perform bulkhead.declare_generated();
     perform bulkhead.log_change('configure', 'bulkhead.settings', null, (select to_jsonb(s) from bulkhead.settings as s));
@@ -959,18 +967,22 @@ begin
     execute format('drop policy if exists bulkhead_tenant on %s', v_table);
     execute format('create policy bulkhead_tenant on %s as restrictive for all to public using (%s) with check (%s)', v_table, v_rule, v_rule);
     execute format('drop policy if exists bulkhead_access on %s', v_table);
+    execute format('drop policy if exists bulkhead_service on %s', v_table);
     if not exists (
         select from pg_catalog.pg_policy as p where p.polrelid = relation and p.polpermissive
     ) then
         execute format('create policy bulkhead_access on %s for %s to %s using (%s)%s', v_table, v_command, v_roles, v_rule,
             case when v_command = 'all' then format(' with check (%s)', v_rule) else '' end);
     end if;
+    -- What the application's own policies say is said of its users; the back end's role has the tenant's rows.
+    execute format('create policy bulkhead_service on %s for all to bulkhead_service using (%s) with check (%s)', v_table, v_rule, v_rule);
+    perform bulkhead.grant_to_service(relation);
     execute format('revoke all on table %s from public, anon', v_table);
     -- TRUNCATE passes by every policy, REFERENCES probes keys, TRIGGER runs code as the writer.
     execute format('revoke truncate, references, trigger on table %s from service_role, %s', v_table, v_roles);
 end
 $$;
-comment on function bulkhead.close_table(regclass, name) is 'RLS enabled and forced, the restrictive policy, nothing for anon';
+comment on function bulkhead.close_table(regclass, name) is 'RLS enabled and forced, the restrictive policy, nothing for anon, the tenant''s rows for the back end''s role';
 revoke all on function bulkhead.close_table(regclass, name) from public;
 
 create function bulkhead.observed_state(relation regclass)
@@ -1241,10 +1253,12 @@ begin
         where t.relation = unprotect.relation or t.parent = unprotect.relation
     loop
         v_function := v_table.audit_function;
-        foreach v_trigger in array array['bulkhead_insert', 'bulkhead_update', 'bulkhead_delete', 'bulkhead_truncate'] loop
+        foreach v_trigger in array array['bulkhead_insert', 'bulkhead_update', 'bulkhead_delete', 'bulkhead_truncate', 'bulkhead_members'] loop
             execute format('drop trigger if exists %I on %s', v_trigger, bulkhead.qualified(v_table.relation));
         end loop;
         execute format('drop policy if exists bulkhead_access on %s', bulkhead.qualified(v_table.relation));
+        execute format('drop policy if exists bulkhead_service on %s', bulkhead.qualified(v_table.relation));
+        execute format('revoke all on table %s from bulkhead_service', bulkhead.qualified(v_table.relation));
         execute format('drop policy if exists bulkhead_tenant on %s', bulkhead.qualified(v_table.relation));
         execute format('alter table %s %s row level security, %s row level security', bulkhead.qualified(v_table.relation),
             case when (v_table.rls_before ->> 'enabled')::boolean then 'enable' else 'disable' end,

@@ -492,6 +492,7 @@ begin
         -- ALWAYS: session_replication_role = replica must not be a way round.
         execute format('alter table %s enable always trigger %I', v_table, v_trigger.name);
     end loop;
+    perform bulkhead.watch_members(relation);
 end
 $$;
 comment on function bulkhead.attach_triggers(regclass, name) is 'Puts the guard and audit triggers on a table';

@@ -2,7 +2,7 @@
 -- A protected table is part of it, so that generated functions and triggers are held to the same.
 begin;
 set local search_path = public, extensions;
-select plan(12);
+select plan(13);
 
 select tests.protected_world();
 
@@ -55,23 +55,32 @@ select set_eq(
 select set_eq(
     $$select distinct proname::text from kit_executables where grantee = 'service_role'$$,
     array[
-        'caller', 'canonical_tenant', 'current_tenant', 'current_tenants', 'set_tenant', 'create_tenant', 'log_event'
+        'caller', 'canonical_tenant', 'current_tenant', 'current_tenants', 'set_tenant', 'create_tenant', 'log_event',
+        'record_platform_access', 'record_refused_write'
     ],
     'service_role may execute its context and the doors of bulkhead_api'
 );
 
 select set_eq(
+    $$select signature from kit_executables where grantee = 'bulkhead_service'$$,
+    $$select signature from kit_executables where grantee = 'service_role'$$,
+    'bulkhead_service may execute what service_role may'
+);
+
+select set_eq(
     $$select proname::text from kit_functions where prosecdef and prorettype <> 'trigger'::regtype$$,
     array[
-        'create_tenant', 'current_tenants', 'current_write_context', 'follow_ddl', 'is_platform', 'log_event', 'log_truncate'
+        'create_tenant', 'current_tenants', 'current_write_context', 'follow_ddl', 'is_platform', 'log_event', 'log_truncate',
+        'record_platform_access', 'record_refused_write'
     ],
     'the security definers are the listed ones'
 );
 
 select is_empty(
     $$select signature, proowner::regrole from kit_functions
-      where prosecdef and prorettype = 'trigger'::regtype and proowner <> 'bulkhead_audit'::regrole$$,
-    'trigger functions that are definers belong to bulkhead_audit'
+      where prosecdef and prorettype = 'trigger'::regtype and proowner <> 'bulkhead_audit'::regrole
+          and proname <> 'note_members'$$,
+    'trigger functions that are definers belong to bulkhead_audit, but for the one that asks who is a member'
 );
 
 select is_empty(

@@ -17,11 +17,13 @@ drop schema bulkhead_api cascade;
 drop schema bulkhead cascade;
 do $$
 begin
-    drop role bulkhead_audit;
+    grant bulkhead_service to current_user;
+    drop owned by bulkhead_service;
+    drop role bulkhead_audit, bulkhead_service;
 exception
     -- Roles belong to the server: another database of it may have the kit, too.
     when dependent_objects_still_exist then
-        raise notice 'kept the role bulkhead_audit: %', sqlerrm;
+        raise notice 'kept the roles bulkhead_audit and bulkhead_service: %', sqlerrm;
 end
 $$;
 `;
