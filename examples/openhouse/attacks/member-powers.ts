@@ -153,7 +153,7 @@ const switches: Attack[] = ([
   [
     "open-tenant",
     "opens the door for new tenants",
-    "insert into bulkhead.tenant_openings default values",
+    "insert into bulkhead.tenant_openings (tenant, may_create) values ('', true)",
   ],
   [
     "create-tenant",
