@@ -18,7 +18,9 @@ const TARGET =
  * @throws BulkheadError `BH_SELECT`, kind `refused`.
  */
 export function embedsOf(select: string, parent = ""): Embed[] {
+  if (!/[()]/.test(select)) return [];
   const found: Embed[] = [];
+  const siblings: { alias: string | undefined; table: string }[] = [];
   for (const item of itemsOf(select)) {
     const open = item.indexOf("(");
     if (open < 0) continue;
@@ -28,10 +30,33 @@ export function embedsOf(select: string, parent = ""): Embed[] {
     if (inner === "" && AGGREGATE.test(head.replace(/^[A-Za-z_][A-Za-z0-9_]*:/, ""))) continue;
     const [, alias, table] = TARGET.exec(head) ?? [];
     if (table === undefined || !item.endsWith(")")) throw unreadable(item);
+    siblings.push({ alias, table });
     const path = parent + (alias ?? table);
     found.push({ table, path }, ...embedsOf(inner, `${path}.`));
   }
+  requireDistinct(siblings);
   return found;
+}
+
+/**
+ * PostgREST finds the embed of a filter by table or alias, whichever sibling comes first, and only that one: where two
+ * answer to one name, the filter of the second would confine the first again and leave the second open.
+ */
+function requireDistinct(siblings: { alias: string | undefined; table: string }[]): void {
+  for (const { alias, table } of siblings) {
+    const path = alias ?? table;
+    const answering = siblings.filter((other) => other.alias === path || other.table === path);
+    if (answering.length < 2) continue;
+    throw new BulkheadError(
+      "BH_SELECT",
+      `Cannot select "${printable(path)}": two embedded tables answer to that name`,
+      {
+        kind: "refused",
+        hint:
+          'Give each an alias that is no other\'s name: select("id, from:units!a_fkey(*), to:units!b_fkey(*)").',
+      },
+    );
+  }
 }
 
 /** The items between the commas of the outermost level. */
@@ -43,6 +68,7 @@ function itemsOf(select: string): string[] {
   for (let at = 0; at < select.length; at++) {
     const letter = select[at];
     if (letter === '"') quoted = !quoted;
+    else if (letter === "\\") throw unreadable(select);
     else if (quoted) continue;
     else if (letter === "(") depth++;
     else if (letter === ")") depth--;

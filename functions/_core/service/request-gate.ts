@@ -1,158 +1,71 @@
-import { BulkheadError } from "../errors.ts";
-import { embedsOf } from "./embeds.ts";
-import {
-  isIdentifier,
-  isTenant,
-  printable,
-  tenantColumnOf,
-  type TenantScope,
-} from "./tenant-scope.ts";
+import { type Credentials, stampHeaders } from "./context-headers.ts";
+import { refusal } from "./refusal.ts";
+import { passRpc } from "./rpc-gate.ts";
+import { passStorage } from "./storage-gate.ts";
+import { passTable } from "./table-gate.ts";
+import { isIdentifier, type TenantScope } from "./tenant-scope.ts";
 
 /** A request as it is about to leave. */
 export type OutgoingRequest = {
   url: string;
   method: string;
   headers: Headers;
-  body: string | undefined;
+  /** What `fetch` takes; tables and functions of the database have text. */
+  body: unknown;
 };
 
-const METHODS = new Set(["GET", "HEAD", "POST", "PATCH", "DELETE"]);
+/** Where a client sends, and as whom. */
+export type Gateway = { readonly base: string; readonly credentials: Credentials };
+
+/** An edge function and a path in it, with nothing that an address reads otherwise. */
+const FUNCTION = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~-]+)*$/;
+
+/** Whether `name` is an edge function, perhaps with a path and a query: `api/units/7?full=1`. */
+export function isFunctionName(name: unknown): boolean {
+  if (typeof name !== "string") return false;
+  const [path = "", ...queries] = name.split("?");
+  return FUNCTION.test(path) && queries.length < 2 && !name.includes("#");
+}
 
 /**
- * The last look at every request: whatever the code above did to the builder, what leaves is one tenant table,
- * filtered by the tenant, with rows of that tenant and the scope's own headers. Knows nothing of supabase-js,
- * reads the bytes only, and so holds when the layer above is wrong or evaded. Throws instead of repairing;
- * embedded tables alone get their filters here, for only now the whole `select` is known.
+ * The last look at every request: whatever the code above did to the builder, what leaves is one tenant table filtered
+ * by the tenant, with rows of that tenant; a listed function of the database; an object of the tenant's folder; or an
+ * edge function. Always with the scope's own headers. Knows nothing of supabase-js, reads the bytes only, and so holds
+ * when the layer above is wrong or evaded. Throws instead of repairing.
  *
  * @example
- * const { url, headers } = gate(scope, { base: "https://x.supabase.co/rest/v1", schema: "public" }, request);
+ * const { url, headers } = gate(scope, { base: "https://x.supabase.co", credentials }, request);
  * @throws BulkheadError, kind `refused`.
  */
 export function gate(
   scope: TenantScope,
-  api: { base: string; schema: string },
+  gateway: Gateway,
   request: OutgoingRequest,
 ): { url: string; headers: Headers } {
-  const { table, params, url } = target(api.base, request.url);
-  const column = tenantColumnOf(scope, table);
-  if (!METHODS.has(request.method)) {
-    throw refused("BH_GATE", `the method ${printable(request.method)} is not used`);
+  const url = new URL(request.url);
+  const base = new URL(`${gateway.base}/`);
+  const path = url.pathname.slice(base.pathname.length);
+  if (url.origin !== base.origin || !url.pathname.startsWith(base.pathname)) {
+    throw refusal("BH_GATE", "it addresses another host");
   }
-  if (request.method !== "POST") requireFilter(params, column, scope);
-  if (request.method === "POST") checkRows(scope, column, params, request);
-  if (request.method === "PATCH") checkUpdate(column, params, request.body);
-  for (const select of params.getAll("select")) {
-    for (const embed of embedsOf(select)) {
-      params.append(`${embed.path}.${tenantColumnOf(scope, embed.table)}`, `eq.${scope.tenantId}`);
-    }
+  const [, service, name = ""] = /^(rest|storage|functions)\/v1\/(.+)$/.exec(path) ?? [];
+  const [, called] = /^rpc\/([^/]+)$/.exec(name) ?? [];
+  if (service === "rest" && isIdentifier(called ?? name)) {
+    const pass = called === undefined ? passTable : passRpc;
+    pass(scope, called ?? name, url.searchParams, request);
+  } else if (service === "storage") {
+    passStorage(scope, name, request);
+  } else if (service !== "functions" || !FUNCTION.test(name)) {
+    throw refusal("BH_GATE", "it addresses no table, function or object");
   }
-  return { url: url.href, headers: stampHeaders(scope, api.schema, request.headers) };
+  const schema = service === "rest" ? "public" : null;
+  const credentials = credentialsFor(service, gateway.credentials);
+  const headers = stampHeaders(scope, { schema, credentials }, request.headers);
+  return { url: url.href, headers };
 }
 
-function target(base: string, address: string) {
-  const url = new URL(address);
-  const root = new URL(`${base}/`);
-  const table = url.pathname.slice(root.pathname.length);
-  if (
-    url.origin !== root.origin || !url.pathname.startsWith(root.pathname) || !isIdentifier(table)
-  ) {
-    throw refused(
-      "BH_GATE",
-      "it does not address a table; rpc, storage and other services need another client",
-    );
-  }
-  return { table, url, params: url.searchParams };
-}
-
-/** PostgREST joins the parameters of the top level by AND, so one equality confines all of the rest. */
-function requireFilter(params: URLSearchParams, column: string, scope: TenantScope): void {
-  if (params.getAll(column).includes(`eq.${scope.tenantId}`)) return;
-  throw refused("BH_GATE", `the filter on "${column}" is missing`);
-}
-
-function checkRows(
-  scope: TenantScope,
-  column: string,
-  params: URLSearchParams,
-  request: OutgoingRequest,
-): void {
-  if (!/^application\/json\b/i.test(request.headers.get("content-type") ?? "")) {
-    throw refused("BH_GATE", "the body is no JSON");
-  }
-  const body = parsed(request.body);
-  for (const row of Array.isArray(body) ? body : [body]) {
-    if (!isObject(row) || !Object.hasOwn(row, column) || !isTenant(scope, row[column])) {
-      throw refused(
-        "BH_TENANT_MISMATCH",
-        `a row names no tenant or another one in "${column}"`,
-      );
-    }
-  }
-  for (const columns of params.getAll("columns")) {
-    if (!columns.split(",").includes(`"${column}"`)) {
-      throw refused("BH_GATE", `"columns" leaves out "${column}"`);
-    }
-  }
-  if (!/resolution=/.test(request.headers.get("prefer") ?? "")) return;
-  const targets = params.getAll("on_conflict");
-  if (targets.length !== 1 || !targets[0]?.split(",").includes(column)) {
-    throw refused("BH_UPSERT_TARGET", `the upsert's conflict target does not hold "${column}"`);
-  }
-}
-
-function checkUpdate(column: string, params: URLSearchParams, body: string | undefined): void {
-  const changes = parsed(body);
-  if (!isObject(changes)) {
-    throw refused("BH_GATE", "the update's body is no object");
-  }
-  if (
-    Object.hasOwn(changes, column) ||
-    params.getAll("columns").some((names) => names.includes(column))
-  ) {
-    throw refused("BH_TENANT_IMMUTABLE", `the update sets "${column}"`);
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function parsed(body: string | undefined): unknown {
-  try {
-    return JSON.parse(body ?? "");
-  } catch (cause) {
-    throw refused("BH_GATE", "its body is no JSON", cause);
-  }
-}
-
-/** The context travels in these headers; one that is already there and says something else is an attempt. */
-function stampHeaders(scope: TenantScope, schema: string, given: Headers): Headers {
-  const headers = new Headers(given);
-  const context = {
-    "x-tenant-id": scope.tenantId,
-    "x-actor": scope.actor,
-    "x-request-id": scope.requestId,
-  };
-  for (const [name, value] of Object.entries(context)) {
-    const before = headers.get(name);
-    if (before !== null && before !== value) {
-      throw refused("BH_HEADER", `the header ${name} was changed`);
-    }
-    headers.set(name, value);
-  }
-  for (const name of ["accept-profile", "content-profile"]) {
-    if (headers.has(name) && headers.get(name) !== schema) {
-      throw refused("BH_HEADER", `the header ${name} was changed`);
-    }
-  }
-  return headers;
-}
-
-function refused(code: string, state: string, cause?: unknown): BulkheadError {
-  return new BulkheadError(code, `Cannot send the request: ${state}`, {
-    kind: "refused",
-    hint:
-      "Build queries with from(table) of the tenant client only; nothing has left this process.",
-    cause,
-  });
+/** An API key that is no token opens the gateway of functions as `apikey` alone, as supabase-js sends it. */
+function credentialsFor(service: string, given: Credentials): Credentials {
+  const isToken = !/^Bearer sb_/.test(given.authorization ?? "");
+  return service === "functions" && !isToken ? { ...given, authorization: null } : given;
 }

@@ -13,7 +13,15 @@ export type TenantScope = {
   readonly requestId: string;
   /** Tenant column by table; undefined when the caller listed no tables (the request then demands `column`). */
   readonly tables: ReadonlyMap<string, string> | undefined;
+  /** The functions that may be called: by name the parameter that takes the tenant, or null (see {@link RpcRule}). */
+  readonly rpc: ReadonlyMap<string, string | null>;
 };
+
+/**
+ * Why a function is safe to call: `{ tenant: "p_tenant" }` takes the tenant as that argument, which is stamped;
+ * `"context"` reads it from `bulkhead.current_tenant()` itself.
+ */
+export type RpcRule = { readonly tenant: string } | "context";
 
 /** What the caller says; nothing of it is trusted before {@link parseScope}. */
 export type TenantScopeInput = {
@@ -24,6 +32,8 @@ export type TenantScopeInput = {
   tenantKind?: TenantKind | undefined;
   /** The tenant tables, or table → tenant column where it differs (`{ tenants: "id" }`). */
   tables?: readonly string[] | Readonly<Record<string, string>> | undefined;
+  /** The functions that `rpc` may call, and why each is safe. Without it there are none. */
+  rpc?: Readonly<Record<string, RpcRule>> | undefined;
 };
 
 /** `01`, `+1` and `-0` are the same numbers to Postgres, so they are not taken. */
@@ -38,7 +48,6 @@ const TENANT: Record<TenantKind, z.ZodType<string>> = {
   bigint: z.string().refine((id) => WHOLE.test(id) && BigInt.asIntN(64, BigInt(id)) === BigInt(id)),
   text: z.string().max(200).regex(VISIBLE),
 };
-const header = z.string().max(200).regex(VISIBLE);
 const identifier = z.string().regex(IDENTIFIER);
 
 /** A plain SQL name: what PostgREST takes as a column without quoting. */
@@ -77,7 +86,7 @@ export function isTenant(scope: TenantScope, value: unknown): boolean {
  *
  * @example
  * const scope = parseScope({ tenantId: session.tenantId, actor: session.userId });
- * @throws BulkheadError `BH_TENANT`, `BH_ACTOR`, `BH_REQUEST_ID` or `BH_TABLES`, kind `usage`.
+ * @throws BulkheadError `BH_TENANT`, `BH_ACTOR`, `BH_REQUEST_ID`, `BH_TABLES` or `BH_RPC`, kind `usage`.
  */
 export function parseScope(input: TenantScopeInput): TenantScope {
   const kind = input.tenantKind ?? "uuid";
@@ -86,33 +95,63 @@ export function parseScope(input: TenantScopeInput): TenantScope {
   if (tenantId === undefined) {
     throw malformed("BH_TENANT", "tenantId", stateOf(input.tenantId, `no ${kind}`));
   }
-  const actor = header.safeParse(input.actor);
-  if (!actor.success) {
-    throw malformed(
-      "BH_ACTOR",
-      "actor",
-      stateOf(input.actor, "not 1 to 200 printable ASCII characters"),
-    );
-  }
-  const requestId = header.safeParse(input.requestId ?? crypto.randomUUID());
-  if (!requestId.success) {
-    throw malformed(
-      "BH_REQUEST_ID",
-      "requestId",
-      stateOf(input.requestId, "not 1 to 200 printable ASCII characters"),
-    );
-  }
+  const { actor, requestId } = parseActor(input);
   const column = identifier.safeParse(input.tenantColumn ?? "tenant_id");
   if (!column.success) throw malformed("BH_TABLES", "tenantColumn", "no plain column name");
   return Object.freeze({
     tenantId,
     kind,
     column: column.data,
-    actor: actor.data,
-    requestId: requestId.data,
+    actor,
+    requestId,
     tables: parseTables(input.tables, column.data),
+    rpc: parseRpc(input.rpc),
   });
 }
+
+/**
+ * Who acts, for which request; a request without an id gets one.
+ *
+ * @throws BulkheadError `BH_ACTOR` or `BH_REQUEST_ID`, kind `usage`.
+ */
+export function parseActor(
+  input: { actor: string; requestId?: string | undefined },
+): { actor: string; requestId: string } {
+  const wrong = "not 1 to 200 printable ASCII characters";
+  if (!isHeader(input.actor)) throw malformed("BH_ACTOR", "actor", stateOf(input.actor, wrong));
+  const requestId = input.requestId ?? crypto.randomUUID();
+  if (!isHeader(requestId)) {
+    throw malformed("BH_REQUEST_ID", "requestId", stateOf(requestId, wrong));
+  }
+  return { actor: input.actor, requestId };
+}
+
+/** What a header carries unchanged. */
+function isHeader(value: unknown): boolean {
+  return typeof value === "string" && value.length <= 200 && VISIBLE.test(value);
+}
+
+const rpcRules = z.record(
+  identifier,
+  z.union([z.literal("context"), z.strictObject({ tenant: identifier })]),
+);
+
+function parseRpc(rules: TenantScopeInput["rpc"]): ReadonlyMap<string, string | null> {
+  // Most clients are made without, one a request: nothing to parse then.
+  if (rules === undefined) return NO_RPC;
+  const parsed = rpcRules.safeParse(rules);
+  if (!parsed.success) {
+    throw malformed("BH_RPC", "rpc", 'a rule in it is neither "context" nor { tenant: parameter }');
+  }
+  return new Map(
+    Object.entries(parsed.data).map(([name, rule]) => [
+      name,
+      rule === "context" ? null : rule.tenant,
+    ]),
+  );
+}
+
+const NO_RPC: ReadonlyMap<string, string | null> = new Map();
 
 function parseTables(
   tables: TenantScopeInput["tables"],

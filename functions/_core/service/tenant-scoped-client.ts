@@ -1,5 +1,10 @@
 import { BulkheadError } from "../errors.ts";
-import { checkChanges, conflictTarget, type Row, stampRows } from "./tenant-rows.ts";
+import { refusal } from "./refusal.ts";
+import { isFunctionName } from "./request-gate.ts";
+import { stampArguments, tenantParameterOf } from "./rpc-gate.ts";
+import { ScopedBucket, type StorageBucket } from "./scoped-storage.ts";
+import { bucketName } from "./storage-paths.ts";
+import { type Filterable, type RestTable, ScopedTable } from "./scoped-table.ts";
 import {
   parseScope,
   printable,
@@ -8,28 +13,33 @@ import {
   type TenantScopeInput,
 } from "./tenant-scope.ts";
 
-/** A query that can be confined: supabase-js's filter builders are. */
-export type Filterable = { eq(column: string, value: string): unknown };
-
-/** What the wrapper needs of supabase-js's `client.from(table)`. */
-export type RestTable = {
-  select(columns?: string, options?: object): Filterable;
-  insert(rows: Row | Row[], options?: object): unknown;
-  update(changes: Row, options?: object): Filterable;
-  upsert(rows: Row | Row[], options?: object): unknown;
-  delete(options?: object): Filterable;
+/** What the wrapper needs of a client; adapters/supabase.ts builds one whose requests pass the gate. */
+export type Services = {
+  from(table: string): RestTable;
+  rpc(name: string, values: Record<string, unknown>, options?: object): Filterable;
+  bucket(name: string): StorageBucket;
+  invoke(name: string, options?: object): Promise<unknown>;
+  /** Leave the tenant, once that is on record. */
+  platform(request: PlatformRequest): Promise<unknown>;
 };
 
-/** What the wrapper needs of a client; adapters/supabase.ts builds one whose requests pass the gate. */
-export type RestClient = { from(table: string): RestTable };
+/** Why somebody works across tenants, and for how long (15 minutes unless said otherwise, 60 at most). */
+export type PlatformRequest = { reason: string; minutes?: number };
 
-/** Types of `from(table)` by table, made from the generated `Database`; without one everything is unknown. */
-export type TenantSurface = Record<string, object>;
+/** The types of a client's surface, made from the generated `Database`; without one everything is unknown. */
+export type TenantSurface = {
+  tables: Record<string, object>;
+  rpc: object;
+  storage: object;
+  functions: object;
+  platform: unknown;
+};
 
 /**
  * The service role confined to one tenant, and fail-closed: what is not certainly of that tenant throws before a
- * request leaves. Inserts are stamped; reads, updates and deletes are filtered; the rest does not exist.
- * Holds no shared state: one instance a request, any number at once.
+ * request leaves. Inserts are stamped; reads, updates and deletes are filtered; functions of the database are called
+ * from a list; files lie in the tenant's folder; the rest refuses. Holds no shared state: one instance a request, any
+ * number at once.
  *
  * @example
  * const client = createTenantClient<Database>({ url, key, tenantId: session.tenantId, actor: session.userId });
@@ -37,12 +47,34 @@ export type TenantSurface = Record<string, object>;
  */
 export class TenantScopedClient<Surface extends TenantSurface = TenantSurface> {
   readonly #scope: TenantScope;
-  readonly #rest: RestClient;
+  readonly #services: Services;
+  /** Functions of the database that were declared when the client was made. */
+  readonly rpc: Surface["rpc"];
+  /** `storage.from(bucket)`, below the tenant's folder. */
+  readonly storage: Surface["storage"];
+  /** `functions.invoke(name)`, with the context in headers. */
+  readonly functions: Surface["functions"];
 
   /** @throws BulkheadError, kind `usage`, when the tenant or the actor is missing, empty or malformed. */
-  constructor(scope: TenantScopeInput, connect: (scope: TenantScope) => RestClient) {
-    this.#scope = parseScope(scope);
-    this.#rest = connect(this.#scope);
+  constructor(input: TenantScopeInput, connect: (scope: TenantScope) => Services) {
+    const scope = parseScope(input);
+    const services = connect(scope);
+    this.#scope = scope;
+    this.#services = services;
+    // The assertions: that the generated types describe the database is the caller's promise, as in supabase-js.
+    this.rpc = ((name: string, values?: unknown, options?: object) => {
+      const parameter = tenantParameterOf(scope, name);
+      return services.rpc(name, stampArguments(scope, parameter, values), options);
+    }) as object as Surface["rpc"];
+    this.storage = Object.freeze({
+      from: (bucket: string) => new ScopedBucket(scope, services.bucket(bucketName(bucket))),
+    }) as object as Surface["storage"];
+    this.functions = Object.freeze({
+      invoke: async (name: string, options?: object) => {
+        if (isFunctionName(name)) return await services.invoke(name, options);
+        throw refusal("BH_GATE", `"${printable(name)}" is no name of an edge function`);
+      },
+    }) as object as Surface["functions"];
   }
 
   /** The tenant that this client is confined to. */
@@ -60,63 +92,53 @@ export class TenantScopedClient<Surface extends TenantSurface = TenantSurface> {
    *
    * @throws BulkheadError `BH_TABLE_UNKNOWN` for a table that is not tenant-scoped.
    */
-  from<Table extends keyof Surface & string>(table: Table): Surface[Table] {
+  from<Table extends keyof Surface["tables"] & string>(table: Table): Surface["tables"][Table] {
     const column = tenantColumnOf(this.#scope, table);
-    // The one assertion: that the generated types describe the database is the caller's promise, as in supabase-js.
-    return new ScopedTable(this.#scope, column, this.#rest.from(table)) as object as Surface[Table];
+    const scoped = new ScopedTable(this.#scope, column, this.#services.from(table));
+    return scoped as object as Surface["tables"][Table];
   }
 
-  /** A function's body is not ours to read: it could reach any tenant. */
-  rpc(name: string): never {
-    throw new BulkheadError(
-      "BH_RPC",
-      `Cannot call the function "${printable(name)}": its rows are not confined to a tenant`,
-      {
-        kind: "refused",
-        hint:
-          "Query the tables through from(), or call the function with the user's own token, under RLS.",
-      },
-    );
+  /**
+   * The one way across tenants: a plain client, once the reason is in the ledger; it ends when its time is over.
+   *
+   * @example
+   * const platform = await client.asPlatform({ reason: "ticket 812: find a lost invoice" });
+   * @throws BulkheadError `BH_PLATFORM`, when there is no reason or it could not be recorded.
+   */
+  async asPlatform(request: PlatformRequest): Promise<Surface["platform"]> {
+    return await this.#services.platform(request);
+  }
+
+  /** One schema is confined, `public`: the tables of others carry rules that this client does not know. */
+  schema(): never {
+    throw absent("schema", "make the table reachable in public, or use asPlatform()");
+  }
+
+  /** A channel carries what the database publishes, past filters and headers. */
+  channel(): never {
+    throw absent("channel", "subscribe with the user's own token, under RLS, in the browser");
+  }
+
+  /** Signing users in and administering them is not one tenant's. */
+  get auth(): never {
+    throw absent("auth", "verify tokens with jwtVerifier(), administer users through asPlatform()");
+  }
+
+  /** Like {@link channel}. */
+  get realtime(): never {
+    throw absent("realtime", "subscribe with the user's own token, under RLS, in the browser");
+  }
+
+  /** The builder without the filter. */
+  get rest(): never {
+    throw absent("rest", "use from(table)");
   }
 }
 
-/** `from(table)` of a {@link TenantScopedClient}. */
-class ScopedTable {
-  readonly #scope: TenantScope;
-  readonly #column: string;
-  readonly #table: RestTable;
-
-  constructor(scope: TenantScope, column: string, table: RestTable) {
-    this.#scope = scope;
-    this.#column = column;
-    this.#table = table;
-  }
-
-  select(columns?: string, options?: object): unknown {
-    return this.#confined(this.#table.select(columns, options));
-  }
-
-  insert(values: unknown, options?: object): unknown {
-    return this.#table.insert(stampRows(this.#scope, this.#column, values), options);
-  }
-
-  update(values: unknown, options?: object): unknown {
-    return this.#confined(this.#table.update(checkChanges(this.#column, values), options));
-  }
-
-  upsert(values: unknown, options?: { onConflict?: string }): unknown {
-    const onConflict = conflictTarget(this.#column, options?.onConflict);
-    return this.#table.upsert(stampRows(this.#scope, this.#column, values), {
-      ...options,
-      onConflict,
-    });
-  }
-
-  delete(options?: object): unknown {
-    return this.#confined(this.#table.delete(options));
-  }
-
-  #confined(query: Filterable): unknown {
-    return query.eq(this.#column, this.#scope.tenantId);
-  }
+function absent(name: string, instead: string): BulkheadError {
+  return new BulkheadError(
+    "BH_SURFACE",
+    `Cannot use "${name}" of a tenant client: it can't be confined to a tenant`,
+    { kind: "refused", hint: `Instead, ${instead}.` },
+  );
 }
