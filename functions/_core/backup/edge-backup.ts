@@ -5,6 +5,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
 import { backupIdTime, newBackupId } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { writeRecovery } from "./recovery.ts";
 import { unchangedObjects } from "./reuse.ts";
 import { factsOf, manifestOf } from "./run-backup.ts";
 import { GLOBAL_TENANT } from "./types.ts";
@@ -107,6 +108,7 @@ async function exportShare(
     objects,
   });
   const stored = await writeManifest({ store, keyring, manifest });
+  await writeRecovery({ store, manifest, kekId: keyring.kekId });
   const facts = factsOf(state, stored, await ledger.leftOut());
   await ledger.complete({ ...facts, snapshotXmin: null });
   return { state: "complete", backup, rows: manifest.rows };

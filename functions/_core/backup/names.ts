@@ -6,6 +6,7 @@ export const PREFIX = {
   objects: "objects/",
   keyring: "keyring.json",
   certificates: "certificates/",
+  recovery: "RECOVERY.md",
 } as const;
 
 /** `20261121T023000Z-1f2e3d4c`: sorts by time, unique by chance. */

@@ -6,6 +6,7 @@ import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import { newBackupId } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { writeRecovery } from "./recovery.ts";
 import { unchangedObjects } from "./reuse.ts";
 import { GLOBAL_TENANT } from "./types.ts";
 
@@ -86,6 +87,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
       keyring,
       manifest: manifestOf({ options, id, startedAt, finishedAt: now(), state, previous, objects }),
     });
+    await writeRecovery({ store, manifest: stored.manifest, kekId: keyring.kekId });
     await ledger.complete(factsOf(state, stored));
     return { manifest: stored.manifest, stored, referenced: reused.size };
   } catch (error) {

@@ -37,6 +37,8 @@ export type ManifestKey = WrappingKey & { readonly id: string };
 
 /** The keys of a store: off-platform, wrapped, never in the database. */
 export interface Keyring {
+  /** The key-encryption key that wraps it. */
+  readonly kekId: string;
   /** The tenant's current key, or the version that an object's header names. `BH_TENANT_KEY_MISSING`. */
   tenantKey(tenant: string, keyId?: string): Promise<TenantKey>;
   /** The current key, made and stored first where the tenant has none. */
@@ -159,6 +161,9 @@ function keyringOf(options: KeyringOptions, first: LoadedKeyring): Keyring {
     })).sort((a, b) => nameOf(a) < nameOf(b) ? -1 : nameOf(a) > nameOf(b) ? 1 : 0);
 
   return {
+    get kekId() {
+      return loaded.root.kekId;
+    },
     tenantKey: (tenant, keyId) => open({ tenant, use: "backup" }, keyId),
     ensureTenantKeys: (tenants) => ensure(backupKeys(tenants)),
     async ensureTenantKey(tenant) {

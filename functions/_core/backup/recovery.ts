@@ -1,0 +1,57 @@
+import { utf8 } from "../bytes.ts";
+import type { Manifest } from "./manifest-schema.ts";
+import { PREFIX } from "./names.ts";
+import type { ObjectStore } from "./object-store.ts";
+
+/**
+ * Put a page beside the backups that says how to get the data back: for the reader who has the bucket and the
+ * key-encryption key, and neither this repository nor the person who set it up.
+ *
+ * @example
+ * await writeRecovery({ store, manifest, kekId: keyring.kekId });
+ */
+export async function writeRecovery(
+  of: { store: ObjectStore; manifest: Manifest; kekId: string },
+): Promise<void> {
+  const page = utf8(recoveryPage(of.manifest, of.kekId, of.store.describe()));
+  await of.store.put(PREFIX.recovery, page, { contentType: "text/markdown; charset=utf-8" });
+}
+
+/** The page itself; no row, no tenant's name and no secret is in it. */
+export function recoveryPage(manifest: Manifest, kekId: string, store: string): string {
+  const tenants = manifest.objects.filter(({ kind }) => kind === "tenant").length;
+  return `# How to get this data back
+
+${store} holds encrypted backups of the database "${manifest.project}", made by ${manifest.tool}.
+This page was written with the newest one, ${manifest.id}: ${manifest.rows} rows of ${tenants} tenants.
+
+You need the key-encryption key with the id ${kekId}: 32 bytes in base64, kept outside this store as
+BULKHEAD_KEK. Without it nobody can read anything here.
+
+## With Bulkhead
+
+    export BULKHEAD_STORE=… BULKHEAD_KEK=…              # and BULKHEAD_S3_* of the reader's key
+    npx bulkhead backups verify                         # every byte, no database needed
+    npx bulkhead restore --into-env TARGET_URL          # an empty database with the same migrations
+    npx bulkhead restore --tenant <id>                  # one tenant into a live one: shows, changes nothing
+
+The target's schema must be that of the backup: fingerprint ${manifest.schemaFingerprint}, migrations
+up to ${manifest.migrations.at(-1) ?? "none"}.
+
+## With Node alone
+
+Copy the store to a folder: keyring.json, manifests/ and objects/. Take tools/read-backup.mjs of
+Bulkhead's repository, one file without dependencies:
+
+    BULKHEAD_KEK=… node read-backup.mjs --folder copy --out data --backup ${manifest.id}
+    cd data && psql -1 -v ON_ERROR_STOP=1 -f load.sql "$TARGET_URL"   # as a superuser
+
+It writes COPY text, one file a table and tenant, and load.sql once every byte was checked. After it,
+select * from bulkhead.broken_foreign_keys() names what points out of the backup, such as auth.users.
+
+## With neither
+
+docs/backup-format.md of Bulkhead's repository specifies every byte: AES-256-GCM, HKDF-SHA256,
+HMAC-SHA256, gzip and PostgreSQL's COPY text, all of them in any language's standard library.
+`;
+}

@@ -1,0 +1,157 @@
+// needs: postgres-15
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, before, describe, test } from "node:test";
+import { type BackupWorld, backupWorld, bulkhead } from "./support/backup-world.ts";
+import {
+  kitDatabase,
+  openhouseDatabase,
+  type Server,
+  startPostgres,
+  withSql,
+} from "./support/postgres.ts";
+import { ROOT } from "./support/sql-files.ts";
+
+const PSQL = "/usr/lib/postgresql/15/bin/psql";
+const HASHES = `
+  select r.relation::text as name, t.tenant, h.rows, h.hash
+  from bulkhead.protected_tables as r
+  cross join (select bulkhead.tenants_to_export()) as t (tenant)
+  cross join lateral bulkhead.content_hash(r.relation, t.tenant) as h
+  order by 1, 2`;
+
+/** The tool, alone in a folder of its own, with Node and the key and nothing else. */
+function read(world: BackupWorld, args: readonly string[], kek = world.env["BULKHEAD_KEK"] ?? "") {
+  const alone = mkdtempSync(join(tmpdir(), "bulkhead-alone-"));
+  try {
+    copyFileSync(join(ROOT, "tools/read-backup.mjs"), join(alone, "read-backup.mjs"));
+    return spawnSync(process.execPath, ["read-backup.mjs", ...args], {
+      cwd: alone,
+      env: { BULKHEAD_KEK: kek },
+      encoding: "utf8",
+    });
+  } finally {
+    rmSync(alone, { recursive: true });
+  }
+}
+
+describe("tools/read-backup.mjs", () => {
+  let server: Server;
+  const scratch = mkdtempSync(join(tmpdir(), "bulkhead-read-"));
+  before(async () => void (server = await startPostgres({ major: 15 })));
+  after(async () => {
+    rmSync(scratch, { recursive: true });
+    await server.stop();
+  });
+
+  test("what it writes loads with psql into an empty database, equal to the source, as RECOVERY.md says", async () => {
+    await using db = await openhouseDatabase(server, { rows: 2_000 });
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const page = readdirSync(world.folder).find((name) => name.startsWith("RECOVERY.md@")) ?? "";
+    const [command = ""] = /node read-backup\.mjs .*/.exec(
+      readFileSync(join(world.folder, page), "utf8"),
+    ) ?? [];
+    const out = join(scratch, "whole");
+    const args = command.replace("--folder copy", `--folder ${world.folder}`)
+      .replace("--out data", `--out ${out}`).split(" ").slice(2);
+    const ran = read(world, args);
+    assert.equal(ran.status, 0, ran.stderr);
+    assert.match(ran.stdout, /^Backup \d{8}T\d{6}Z-[0-9a-f]{8}: 4 objects in /);
+    await using empty = await kitDatabase(server);
+    for (const file of ["schema", "harden"]) {
+      const sql = readFileSync(join(ROOT, `examples/openhouse/${file}.sql`), "utf8");
+      await withSql(empty.url, (target) => target.unsafe(sql));
+    }
+    // What installing the kit there wrote into its ledger.
+    const count = (url: string) =>
+      withSql(url, (sql) => sql`select count(*)::int as n from bulkhead.audit_events`);
+    const own = Number((await count(empty.url))[0]?.["n"]);
+    const loaded = spawnSync(
+      PSQL,
+      ["-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-f", "load.sql", empty.superUrl],
+      { cwd: out, encoding: "utf8" },
+    );
+    assert.equal(loaded.status, 0, loaded.stderr);
+    const [was, is] = await Promise.all(
+      [db, empty].map(({ url }) => withSql(url, (sql) => sql.unsafe(HASHES))),
+    );
+    assert.ok(was && is && was.length > 10);
+    assert.deepEqual([...is], [...was]);
+    await withSql(empty.url, async (sql) => {
+      assert.deepEqual([
+        ...await sql`select * from bulkhead.broken_foreign_keys() where is_exported`,
+      ], []);
+      const off = await sql`
+        select 1 from pg_trigger where tgname like 'bulkhead\\_%' and tgenabled <> 'A'`;
+      assert.equal(off.length, 0, "every guard is on again");
+    });
+    const [before, after] = [await count(db.url), await count(empty.url)];
+    assert.equal(
+      Number(after[0]?.["n"]),
+      Number(before[0]?.["n"]) + own,
+      "the load wrote no events",
+    );
+  });
+
+  test("one tenant alone; another key, a changed byte or a missing object leave nothing behind", async () => {
+    await using db = await openhouseDatabase(server, { rows: 300 });
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const [tenant] = await withSql(
+      db.url,
+      (sql) => sql`select id::text from public.tenants limit 1`,
+    );
+    const id = String(tenant?.["id"]);
+    const one = join(scratch, "one");
+    const ran = read(world, ["--folder", world.folder, "--out", one, "--tenant", id]);
+    assert.equal(ran.status, 0, ran.stderr);
+    assert.deepEqual(readdirSync(one).sort(), [id, "load.sql"].sort());
+
+    const other = Buffer.alloc(32, 9).toString("base64");
+    const out = join(scratch, "none");
+    const whole = ["--folder", world.folder, "--out", out];
+    assert.match(read(world, whole, other).stderr, /^Error: no keyring.json in .* is under key/);
+    assert.match(read(world, [...whole, "--tenant", "nobody"]).stderr, /does not hold nobody/);
+    assert.match(read(world, ["--out", out]).stderr, /^Error: give --folder/);
+
+    const copy = join(scratch, "copy");
+    const objects = join(copy, "objects", id);
+    for (const harm of ["flip", "cut", "remove"] as const) {
+      rmSync(copy, { recursive: true, force: true });
+      cpSync(world.folder, copy, { recursive: true });
+      const file = join(objects, readdirSync(objects)[0] ?? "");
+      const bytes = readFileSync(file);
+      if (harm === "flip") bytes[bytes.length >> 1]! ^= 1;
+      if (harm === "remove") rmSync(file);
+      else writeFileSync(file, harm === "cut" ? bytes.subarray(0, -1) : bytes, { mode: 0o600 });
+      const refused = read(world, ["--folder", copy, "--out", out]);
+      assert.equal(refused.status, 1, harm);
+      assert.match(refused.stderr, new RegExp(`Error: object objects/${id}/.* of tenant ${id}: `));
+      assert.ok(!existsSync(out), harm);
+    }
+  });
+
+  test("a shredded tenant is left out and named", async () => {
+    await using db = await openhouseDatabase(server, { rows: 300 });
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const [tenant] = await withSql(
+      db.url,
+      (sql) => sql`select id::text from public.tenants limit 1`,
+    );
+    const id = String(tenant?.["id"]);
+    const shred = await bulkhead(["keys", "shred", "--tenant", id, "--apply"], world.env);
+    assert.equal(shred.code, 0, shred.stderr);
+    const out = join(scratch, "shredded");
+    const ran = read(world, ["--folder", world.folder, "--out", out]);
+    assert.equal(ran.status, 0, ran.stderr);
+    assert.match(ran.stderr, new RegExp(`${id}  left out: its keys were shredded`));
+    assert.ok(!existsSync(join(out, id)));
+  });
+});
