@@ -36,6 +36,14 @@ const COMMANDS: Record<string, Entry> = {
     summary: "check every rule and write a report",
     load: () => import("./hardening/status-check.ts"),
   },
+  diff: {
+    summary: "judge what a change does to the tenant boundary",
+    load: () => import("./diff/diff.ts"),
+  },
+  snapshot: {
+    summary: "write the tenant boundary as a file to commit",
+    load: () => import("./diff/snapshot.ts"),
+  },
   repair: {
     summary: "put the declared state back",
     load: () => import("./hardening/repair.ts"),
