@@ -73,12 +73,17 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if has_function_privilege(to_regprocedure('bulkhead.may_change(name, text)'), 'execute') then
+        if bulkhead.may_change(tg_table_name, tg_op) then
+            return null;
+        end if;
+    end if;
     raise exception using
         errcode = '42501',
         message = format('%s is append-only: %s refused', tg_table_name, lower(tg_op));
 end
 $$;
-comment on function bulkhead.refuse_change() is 'Trigger: nothing in the ledger is ever changed or deleted';
+comment on function bulkhead.refuse_change() is 'Trigger: nothing in the ledger is changed or deleted, but for what bulkhead.erase() and retire_partition() put on record';
 revoke all on function bulkhead.refuse_change() from public;
 
 create function bulkhead.make_append_only(relation regclass)

@@ -192,7 +192,8 @@ begin
     union all
     select 1000000 + k.position::integer, k.scope, c.oid::regclass, n.nspname, c.relname, bulkhead.export_columns(c.oid)
     from (values
-        (1, 'global', 'bulkhead.audit_eras'), (2, 'global', 'bulkhead.audit_seals'), (3, 'both', 'bulkhead.audit_events')
+        (1, 'global', 'bulkhead.audit_eras'), (2, 'global', 'bulkhead.audit_seals'), (3, 'global', 'bulkhead.audit_shares'),
+        (4, 'both', 'bulkhead.audit_events'), (5, 'both', 'bulkhead.audit_leaves')
     ) as k (position, scope, name)
     join pg_catalog.pg_class as c on c.oid = k.name::regclass
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
@@ -218,6 +219,10 @@ as $$
         case
             when c.oid = 'bulkhead.audit_events'::regclass and tenant is null then ' where t.tenant_id is null'
             when c.oid = 'bulkhead.audit_events'::regclass then format(' where t.tenant_id = %L', tenant)
+            -- The salts of a tenant's events travel under the tenant's key.
+            when c.oid = to_regclass('bulkhead.audit_leaves') then format(
+                ' where t.share in (select s.id from bulkhead.audit_shares as s where s.tenant_id %s)',
+                case when tenant is null then 'is null' else format('= %L', tenant) end)
             when p.relation is not null and tenant is not null then format(' where t.%I = %L::%s', p.tenant_column, tenant, p.tenant_type)
             when p.relation is not null then ' where false'
             else ''
@@ -356,7 +361,7 @@ begin
                     from pg_catalog.pg_depend as d
                     where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')
                         and (
-                            d.refobjid = 'bulkhead.audit_events'::regclass
+                            d.refobjid in ('bulkhead.audit_events'::regclass, 'bulkhead.audit_shares'::regclass)
                             or exists (select from bulkhead.protected_tables as p where p.relation = d.refobjid)
                             or exists (select from bulkhead.exempt_tables as e where e.relation = d.refobjid)
                         )

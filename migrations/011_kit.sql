@@ -288,7 +288,7 @@ as $$
     )
     select bulkhead.offence_row(
         case
-            when compared.subject ~ '(^| )bulkhead\.audit_(events|seals|eras|logs)(\.|$)' then 'ledger_changed'
+            when compared.subject ~ '(^| )bulkhead\.audit_(events|seals|eras|shares|leaves|logs)(\.|$)' then 'ledger_changed'
             when compared.kind in ('execute', 'schema') then 'kit_execute'
             else 'kit_object_changed'
         end,

@@ -948,7 +948,8 @@ as $$
     where namespace.nspname in ('bulkhead', 'bulkhead_api')
         and class.relkind in ('r', 'p', 'v')
         and class.relname not like 'audit\_events%'
-        and class.relname not in ('audit_seals', 'audit_eras')
+        and class.relname not like 'audit\_leaves%'
+        and class.relname not in ('audit_seals', 'audit_eras', 'audit_shares')
     group by namespace.nspname, class.relname
 $$;
 comment on function bulkhead.offences_of_grants() is 'Offenders of the rules about grants, owners and roles';

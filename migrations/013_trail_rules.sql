@@ -22,12 +22,14 @@ as $$
         where class.oid in (
             to_regclass('bulkhead.audit_events'),
             to_regclass('bulkhead.audit_seals'),
-            to_regclass('bulkhead.audit_eras')
+            to_regclass('bulkhead.audit_eras'),
+            to_regclass('bulkhead.audit_shares'),
+            to_regclass('bulkhead.audit_leaves')
         )
             or class.oid in (
                 select part.inhrelid
                 from pg_catalog.pg_inherits as part
-                where part.inhparent = to_regclass('bulkhead.audit_events')
+                where part.inhparent in (to_regclass('bulkhead.audit_events'), to_regclass('bulkhead.audit_leaves'))
             )
     )
     select bulkhead.offence_row(
@@ -166,8 +168,10 @@ as $$
             coalesce(class.relname::text, sealed.part) as name,
             class.oid as relation
         from (
-            select distinct seal.part::text as part
+            select distinct seal.part
             from bulkhead.audit_seals as seal
+            where seal.kind = 'seal'
+                and not bulkhead.is_retired(seal.part)
         ) as sealed
         full join (
             select c.oid, c.relname
@@ -310,9 +314,10 @@ as $$
     select bulkhead.offence_row(
         'seal_lag',
         'bulkhead.audit_seals',
-        format('The oldest event that no seal covers is %s old, at most 5 minutes are allowed', date_trunc('second', now() - waiting.oldest)),
+        format('The oldest event that no seal covers is %s old, at most 5 minutes are allowed', date_trunc('second', now() - waiting.oldest))
+        || coalesce(format('; it is held back by %s: end that first (%s)', blocker.detail, blocker.remedy), ''),
         'select bulkhead.seal();',
-        'select max(sealed_at) from bulkhead.audit_seals',
+        case when blocker.detail is null then 'select max(sealed_at) from bulkhead.audit_seals' else 'select * from bulkhead.seal_blocker()' end,
         round(extract(epoch from now() - waiting.oldest)),
         300
     )
@@ -324,22 +329,30 @@ as $$
                 select max(seal.hi)
                 from bulkhead.audit_seals as seal
                 where seal.era = (select max(era.era) from bulkhead.audit_eras as era)
+                    and seal.kind = 'seal'
             ),
             0
         )
     ) as waiting
+    left join (
+        -- There is always an oldest transaction; one that has just begun holds nothing back.
+        select held.detail, held.remedy
+        from bulkhead.seal_blocker() as held
+        where coalesce(held.since, '-infinity') < now() - interval '1 minute'
+        limit 1
+    ) as blocker on true
     where waiting.oldest < now() - interval '5 minutes'
     union all
     select bulkhead.offence_row(
         'seal_broken',
-        format('seal %s %s', coalesce(broken.seq::text, 'chain'), coalesce(broken.part::text, '')),
+        concat_ws(' ', 'seal', coalesce(broken.seq::text, 'chain'), broken.part, 'event ' || broken.event_id),
         broken.problem,
         'Do not repair it: keep the database as it is, compare with the newest backup''s anchor, see docs/checks/seal_broken.md',
         'select * from bulkhead.verify_audit()'
     )
     from bulkhead.verify_audit(null, 3) as broken
 $$;
-comment on function bulkhead.offences_of_seals() is 'Offenders of the rules about the hash chain; the chain is followed whole, the newest three intervals are compared event by event';
+comment on function bulkhead.offences_of_seals() is 'Offenders of the rules about the hash chain; the newest ten thousand rows of the chain are followed, the newest three seals compared event by event';
 revoke all on function bulkhead.offences_of_seals() from public;
 
 -- ---------------------------------------------------------------- guard

@@ -59,7 +59,9 @@ test("a ledger that pg_dump moved to another cluster goes on: nothing lost, noth
     maxBuffer: 64 * 1024 * 1024,
   });
   const superuser = postgres(to.superUrl, { max: 1, onnotice: () => {} });
-  await superuser.unsafe("drop schema public cascade; create role bulkhead_audit nologin noinherit")
+  await superuser.unsafe(
+    "drop schema public cascade; create role bulkhead_audit nologin noinherit; create role bulkhead_service nologin",
+  )
     .simple();
   await superuser.end();
   const restored = run(`${BIN}/psql`, ["-d", to.superUrl, "-q", "-v", "ON_ERROR_STOP=1"], { env });

@@ -8,6 +8,7 @@ import { type Database, kitDatabase, type Server, startPostgres } from "./suppor
 
 const FULL = process.env["BULKHEAD_DEPTH"] === "full";
 const ACME = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
+const OTHER_TENANT = "0b0e51b8-6d0e-4f2a-9a44-4c1a3e0f9c11";
 
 const WORLD = `
   create table public.tenants (id uuid primary key, name text);
@@ -142,13 +143,12 @@ test("the chain survives kill -9 while writing and sealing", async () => {
 test("a ledger restored into another cluster begins a new era and still verifies", async () => {
   const { db, sql } = await world();
   await sql`insert into public.notes (tenant_id, body) select ${ACME}, 'old ' || i from generate_series(1, 20) as i`;
-  await sql`select bulkhead.seal()`;
-  await sql`insert into public.notes (tenant_id, body) values (${ACME}, 'not sealed when the copy was made')`;
   // what a logical restore looks like from inside: the era names another cluster, whose counter stood elsewhere
   await sql.unsafe(`
-    alter table bulkhead.audit_eras disable trigger bulkhead_append_only;
-    update bulkhead.audit_eras set system_identifier = 42;
-    alter table bulkhead.audit_eras enable always trigger bulkhead_append_only`);
+    select bulkhead.append_link('era', null, e.era, 0, 0, 0, bulkhead.era_root(e))
+    from bulkhead.begin_era(42, -9223372036854775808) as e;
+    select bulkhead.append_seals(1, -9223372036854775808, pg_snapshot_xmin(pg_current_snapshot())::text::bigint)`);
+  await sql`insert into public.notes (tenant_id, body) values (${ACME}, 'not sealed when the copy was made')`;
   await sql`select bulkhead.seal()`;
   await sql`insert into public.notes (tenant_id, body) values (${ACME}, 'in the new era')`;
   await sql`select bulkhead.seal()`;
@@ -163,75 +163,185 @@ test("a ledger restored into another cluster begins a new era and still verifies
   await db.drop();
 });
 
-/** What somebody who owns the table and switches its triggers off could do. */
-const TAMPERINGS: readonly ((id: number) => string)[] = [
-  (id) =>
-    `update bulkhead.audit_events set after = after || '{"body": "rewritten"}' where id = ${id}`,
-  (id) => `update bulkhead.audit_events set actor = 'somebody else' where id = ${id}`,
-  (id) =>
-    `update bulkhead.audit_events set created_at = created_at + interval '1 microsecond' where id = ${id}`,
-  (id) => `update bulkhead.audit_events set tenant_id = null where id = ${id}`,
-  (id) => `update bulkhead.audit_events set metadata = '{}' where id = ${id}`,
-  (id) => `delete from bulkhead.audit_events where id = ${id}`,
-  (id) =>
-    `update bulkhead.audit_events set id = case id when ${id} then ${id} + 1 else ${id} end where id in (${id}, ${id} + 1)`,
-  (id) =>
-    `insert into bulkhead.audit_events (xid, tenant_id, actor_role, table_name, operation)
-    select xid, tenant_id, 'postgres', 'public.notes', 'DELETE' from bulkhead.audit_events where id = ${id}`,
-  () => `delete from bulkhead.audit_seals where seq = (select max(seq) from bulkhead.audit_seals)`,
-  () => `delete from bulkhead.audit_seals where seq = 2`,
-  () => `update bulkhead.audit_seals set events = events + 1 where seq = 2`,
-  () => `update bulkhead.audit_seals set root = sha256('forged') where seq = 2`,
-];
+/** Another value of the same type, whatever the value is. */
+const OTHER: Record<string, (column: string) => string> = {
+  bigint: (c) => `${c} + 1000`,
+  text: (c) => `coalesce(${c}, '') || 'x'`,
+  name: (c) => `coalesce(${c}, '') || 'x'`,
+  jsonb: (c) => `coalesce(${c}, '{}') || '{"forged": 1}'`,
+  inet: (c) => `coalesce(${c}, '10.0.0.1') + 1`,
+  "timestamp with time zone": (c) => `${c} + interval '1 microsecond'`,
+  bytea: (c) => `set_byte(${c}, 5, get_byte(${c}, 5) # 1)`,
+};
 
-test("verify_audit() finds any tampering with sealed events or seals, given the anchor", async () => {
+type Tampering = (row: number) => string;
+
+/** What somebody who owns the tables and switches their triggers off could do; `row` picks a victim. */
+async function tamperings(sql: postgres.Sql): Promise<Map<string, Tampering>> {
+  const all = new Map<string, Tampering>();
+  const columns = await sql<{ table: string; column: string; type: string }[]>`
+    select a.attrelid::regclass::text as table, quote_ident(a.attname) as column, format_type(a.atttypid, a.atttypmod) as type
+    from pg_catalog.pg_attribute as a
+    where a.attnum > 0 and not a.attisdropped and a.attrelid = any (array[
+      'bulkhead.audit_events', 'bulkhead.audit_seals', 'bulkhead.audit_eras', 'bulkhead.audit_shares', 'bulkhead.audit_leaves'
+    ]::regclass[])`;
+  for (const { table, column, type } of columns) {
+    // what the constraints of the tables themselves refuse
+    if (/audit_leaves/.test(table) && column === "month") continue;
+    if (/audit_(eras|seals)/.test(table) && column === "era") continue;
+    if (/audit_seals/.test(table) && column === "kind") continue;
+    const other = column === "operation" ? () => "'forged'" : OTHER[type];
+    assert.ok(other, `${table}.${column} is of type ${type}`);
+    const value = column === "previous"
+      ? "previous - 1"
+      : column === "lo"
+      ? "case when lo < 0 then lo + 1 else lo - 1 end"
+      : other(column);
+    all.set(`${table}.${column}`, (row) => `
+      update ${table} set ${column} = ${value} where ctid = (
+        select ctid from ${table} where ${/audit_seals/.test(table) ? "kind = 'seal'" : "true"}
+        order by ctid offset ${row} % (select count(*) from ${table} where ${
+      /audit_seals/.test(table) ? "kind = 'seal'" : "true"
+    }) limit 1)`);
+  }
+  const pick = (row: number, table = "bulkhead.audit_events") =>
+    `(select id from ${table} order by id offset ${row} % (select count(*) from ${table}) limit 1)`;
+  const more: Record<string, Tampering> = {
+    "an event is deleted": (row) => `delete from bulkhead.audit_events where id = ${pick(row)}`,
+    "an event becomes another tenant's": (row) =>
+      `update bulkhead.audit_events set tenant_id = case when tenant_id is null then 'x' end where id = ${
+        pick(row)
+      }`,
+    "two events swap their ids": (row) => `
+      with pair as (select id, lead(id) over (order by id) as other from bulkhead.audit_events)
+      update bulkhead.audit_events as e set id = case when e.id = p.id then p.other else p.id end
+      from pair as p where p.id = (select id from pair where other is not null order by id offset ${row} % 100 limit 1) and e.id in (p.id, p.other)`,
+    "two leaves swap their events": (row) => `
+      with pair as (select id, lead(id) over (order by id) as other from bulkhead.audit_leaves)
+      update bulkhead.audit_leaves as l set id = case when l.id = p.id then p.other else p.id end
+      from pair as p where p.id = (select id from pair where other is not null order by id offset ${row} % 100 limit 1) and l.id in (p.id, p.other)`,
+    "an event is added": (row) => `
+      insert into bulkhead.audit_events (xid, tenant_id, actor_role, table_name, operation)
+      select xid, tenant_id, 'postgres', 'public.notes', 'DELETE' from bulkhead.audit_events where id = ${
+      pick(row)
+    }`,
+    "an event is added with an id and a transaction below all": () => `
+      insert into bulkhead.audit_events (id, xid, actor_role, table_name, operation) overriding system value
+      values (-5, -5, 'postgres', 'public.notes', 'DELETE')`,
+    "an event is there twice": (row) => `
+      insert into bulkhead.audit_events overriding system value
+      select * from bulkhead.audit_events where id = ${pick(row)}`,
+    "an event is erased by hand": (row) => `
+      with l as (
+        update bulkhead.audit_leaves as l set who = bulkhead.audit_who(e, l.who), what = bulkhead.audit_what(e, l.what)
+        from bulkhead.audit_events as e where e.id = l.id and l.id = ${
+      pick(row)
+    } and length(l.who) = 16
+      )
+      update bulkhead.audit_events set actor = null, request_id = null, application_name = null, ip_address = null,
+        record_id = null, before = null, after = null, metadata = null where id = ${pick(row)}`,
+    "an event and its leaf are rewritten": (row) => `
+      with e as (update bulkhead.audit_events set table_name = 'public.other' where id = ${
+      pick(row)
+    } returning *)
+      update bulkhead.audit_leaves as l set leaf = bulkhead.audit_leaf(e, l.who, l.what) from e where e.id = l.id`,
+    "a leaf is deleted": (row) =>
+      `delete from bulkhead.audit_leaves where id = ${pick(row, "bulkhead.audit_leaves")}`,
+    "an event and its leaf are deleted": (row) => `
+      with l as (delete from bulkhead.audit_leaves where id = ${
+      pick(row, "bulkhead.audit_leaves")
+    } returning id)
+      delete from bulkhead.audit_events as e using l where l.id = e.id`,
+    "a share is deleted": (row) =>
+      `delete from bulkhead.audit_shares where id = ${pick(row, "bulkhead.audit_shares")}`,
+    "a share with its leaves and events is deleted": (row) => `
+      with s as (delete from bulkhead.audit_shares where id = ${
+      pick(row, "bulkhead.audit_shares")
+    } returning id),
+        l as (delete from bulkhead.audit_leaves as l using s where l.share = s.id returning l.id)
+      delete from bulkhead.audit_events as e using l where l.id = e.id`,
+    "the newest seal is deleted": () =>
+      `delete from bulkhead.audit_seals where seq = (select max(seq) from bulkhead.audit_seals)`,
+    "a seal is deleted": () => `delete from bulkhead.audit_seals where seq = 2`,
+    "a seal's root is forged": () =>
+      `update bulkhead.audit_seals set root = sha256('forged') where seq = 2`,
+    "the era is deleted": () => `
+      alter table bulkhead.audit_seals drop constraint audit_seals_era_fkey;
+      delete from bulkhead.audit_eras`,
+    "a partition is truncated": () =>
+      `select count(*) from bulkhead.audit_events; truncate ${PARTITION}`,
+    "a partition is detached": () =>
+      `alter table bulkhead.audit_events detach partition ${PARTITION}`,
+    "a partition is dropped": () => `drop table ${PARTITION}`,
+    "the chain is made anew": () => `
+      truncate bulkhead.audit_seals, bulkhead.audit_shares, bulkhead.audit_leaves, bulkhead.audit_eras;
+      update bulkhead.audit_events set actor = 'nobody';
+      select bulkhead.seal()`,
+  };
+  for (const [name, statement] of Object.entries(more)) all.set(name, statement);
+  return all;
+}
+
+let PARTITION = "";
+
+const TRIGGERS_OFF = `do $$ declare t regclass; begin
+  for t in select tgrelid from pg_trigger where tgname = 'bulkhead_append_only' loop
+    execute format('alter table %s disable trigger bulkhead_append_only', t);
+  end loop; end $$;
+  alter table bulkhead.audit_events alter column id set generated by default;
+  alter table bulkhead.audit_shares alter column id set generated by default`;
+
+test("verify_audit() finds any tampering with sealed events, leaves, shares or seals, given the anchor", async () => {
   const { db, sql } = await world();
+  await sql`insert into public.tenants values (${OTHER_TENANT}, 'other')`;
   for (let batch = 0; batch < 4; batch++) {
-    await sql`insert into public.notes (tenant_id, body) select ${ACME}, 'note ' || i from generate_series(1, 50) as i`;
+    await sql`insert into public.notes (tenant_id, body)
+      select (array[${ACME}, ${OTHER_TENANT}]::uuid[])[1 + i % 2], 'note ' || i from generate_series(1, 50) as i`;
+    await sql`update public.notes set body = body || '!' where id % 10 = 0`;
     await sql`select bulkhead.seal()`;
   }
+  await sql`select bulkhead.erase(reason => 'asked', table_name => 'public.notes', record_id => '7')`;
+  await sql`select bulkhead.seal()`;
   const [head] =
-    await sql`select bulkhead.audit_head() as anchor, (select min(id) from bulkhead.audit_events where operation = 'INSERT') as first`;
-  const first = Number(head?.["first"]);
-  assert.deepEqual(await problems(sql, head?.["anchor"]), []);
+    await sql`select bulkhead.audit_head() as anchor, min(tableoid)::regclass::text as part from bulkhead.audit_events`;
+  const anchor = String(head?.["anchor"]);
+  PARTITION = String(head?.["part"]);
+  assert.deepEqual(await problems(sql, anchor), []);
+  const all = [...await tamperings(sql)];
+  assert.ok(all.length > 55, `${all.length} ways`);
 
+  const check = async (name: string, statement: string) => {
+    let found: string[] = [];
+    await sql.begin(async (tx) => {
+      await tx.unsafe(TRIGGERS_OFF);
+      await tx.unsafe(statement);
+      found = (await tx`select problem from bulkhead.verify_audit(${anchor})`).map((row) =>
+        String(row["problem"])
+      );
+      throw new Error("undo");
+    }).catch((error: Error) => {
+      if (error.message !== "undo") throw new Error(`${name}: ${error.message}`);
+    });
+    assert.ok(found.length > 0, `not found: ${name}: ${statement}`);
+  };
+  for (const [name, statement] of all) await check(name, statement(0));
   await fc.assert(
     fc.asyncProperty(
-      fc.integer({ min: 0, max: 190 }),
-      fc.integer({ min: 0, max: TAMPERINGS.length - 1 }),
-      async (offset, kind) => {
-        const statement = TAMPERINGS[kind]?.(first + offset) ?? "";
-        let found: string[] = [];
-        await sql.begin(async (tx) => {
-          await tx.unsafe(`do $$ declare t regclass; begin
-          for t in select tgrelid from pg_trigger where tgname = 'bulkhead_append_only' loop
-            execute format('alter table %s disable trigger bulkhead_append_only', t);
-          end loop; end $$`);
-          await tx`alter table bulkhead.audit_events alter column id set generated by default`;
-          const changed = await tx.unsafe(statement);
-          assert.ok(changed.count > 0, `changes something: ${statement}`);
-          found = (await tx`select problem from bulkhead.verify_audit(${head?.["anchor"]})`).map((
-            row,
-          ) => String(row["problem"]));
-          throw new Error("undo");
-        }).catch((error: Error) => {
-          if (error.message !== "undo") throw error;
-        });
-        assert.ok(found.length > 0, `not found: ${statement}`);
+      fc.integer({ min: 0, max: 1_000 }),
+      fc.integer({ min: 0, max: all.length - 1 }),
+      async (row, kind) => {
+        const [name, statement] = all[kind] ?? ["", () => ""];
+        await check(name, statement(row));
       },
     ),
-    { numRuns: FULL ? 500 : 60, seed: 20261121 },
+    { numRuns: FULL ? 500 - all.length : 20, seed: 20261121 },
   );
-  assert.deepEqual(
-    await problems(sql, head?.["anchor"]),
-    [],
-    "and every undo left the ledger as it was",
-  );
+  assert.deepEqual(await problems(sql, anchor), [], "and every undo left the ledger as it was");
   await sql.end();
   await db.drop();
 });
 
-test("verify_audit() names the interval that was tampered with", async () => {
+test("verify_audit() names the seal and the event that were tampered with", async () => {
   const { db, sql } = await world();
   for (let batch = 0; batch < 3; batch++) {
     await sql`insert into public.notes (tenant_id, body) values (${ACME}, ${`batch ${batch}`})`;
@@ -243,8 +353,14 @@ test("verify_audit() names the interval that was tampered with", async () => {
         execute format('alter table %s disable trigger bulkhead_append_only', t);
       end loop; end $$;
     update bulkhead.audit_events set after = '{}' where after ->> 'body' = 'batch 1'`);
-  const [wrong, ...others] = await sql`select seq, part, problem from bulkhead.verify_audit()`;
-  assert.equal(wrong?.["seq"], "2");
+  const [event] = await sql`select id from bulkhead.audit_events where after = '{}'`;
+  const [wrong, ...others] =
+    await sql`select seq, part, problem, event_id, tenant_id from bulkhead.verify_audit()`;
+  assert.deepEqual([wrong?.["seq"], wrong?.["event_id"], wrong?.["tenant_id"]], [
+    "3",
+    event?.["id"],
+    ACME,
+  ]);
   assert.match(String(wrong?.["problem"]), /changed after it was sealed/);
   assert.deepEqual(others, []);
   await sql.end();

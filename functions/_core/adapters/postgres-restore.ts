@@ -170,7 +170,8 @@ async function prepare(tx: TransactionSql, isReplica: boolean): Promise<Loading>
   `;
   for (const { drop } of keys) await tx.unsafe(drop);
   // The events of setting up an empty database give way to the trail that belongs to the data.
-  await tx`truncate bulkhead.audit_seals, bulkhead.audit_eras, bulkhead.audit_events`;
+  await tx`truncate bulkhead.audit_seals, bulkhead.audit_eras, bulkhead.audit_shares,
+    bulkhead.audit_leaves, bulkhead.audit_events`;
   return {
     isReplica,
     triggers: triggers.map((row) => row.enable),
@@ -234,6 +235,7 @@ const partitions = z.array(z.object({
 /** Seals are kept by partition, so each event must come back into the one it was sealed in. */
 async function addPartitions(tx: TransactionSql, value: unknown): Promise<void> {
   for (const { name, bound } of partitions.parse(value)) {
+    await tx`select bulkhead.ensure_leaf_partition(${name})`;
     if (bound === "DEFAULT") continue;
     const [found] = await tx`select to_regclass(${`bulkhead.${name}`}) is not null as present`;
     if (found?.["present"] === true) continue;

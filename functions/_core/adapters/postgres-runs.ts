@@ -71,6 +71,12 @@ export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
         select distinct e.tenant_id as tenant
         from bulkhead.audit_events as e
         where e.xid >= ${xmin}::text::bigint and e.tenant_id is not null
+        union
+        -- Sealed since: the leaves of older events are new.
+        select s.tenant_id
+        from bulkhead.audit_shares as s
+        join bulkhead.audit_seals as l on l.seq = s.seq
+        where l.xid >= ${xmin}::text::bigint and s.tenant_id is not null
       `;
       return { id: backupId, fingerprint, changedTenants: new Set(rows.map((row) => row.tenant)) };
     },
