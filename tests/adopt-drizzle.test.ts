@@ -60,7 +60,7 @@ describe("adopt --format drizzle", () => {
       format: "drizzle",
       lockTimeout: "2s",
       now: new Date(0),
-      journal,
+      drizzle: { journal },
     });
     const written = JSON.parse(
       files.find((file) => file.path === "meta/_journal.json")?.content ?? "",
@@ -73,5 +73,70 @@ describe("adopt --format drizzle", () => {
       breakpoints: true,
     });
     assert.ok(files.some((file) => file.path === "0005_prepare_it.sql"));
+  });
+
+  test("copies the last snapshot for each migration, as drizzle-kit generate --custom does", () => {
+    const journal = {
+      version: "7",
+      dialect: "postgresql",
+      entries: [{ idx: 0, version: "7", when: 1, tag: "0000_first", breakpoints: true }],
+    };
+    const snapshot = {
+      id: "00000000-0000-4000-8000-000000000001",
+      prevId: "00000000-0000-0000-0000-000000000000",
+      version: "7",
+      dialect: "postgresql",
+      tables: { "public.notes": { name: "notes" } },
+      _meta: { columns: { a: "b" }, schemas: {}, tables: {} },
+    };
+    const ids = ["one", "two"];
+    const steps = ["a", "b"].map((slug) =>
+      step({ phase: 0, slug, title: "t", lock: "none", up: ["select 1"] })
+    );
+    const files = renderFiles(steps, {
+      format: "drizzle",
+      lockTimeout: "2s",
+      now: new Date(0),
+      drizzle: { journal, snapshot },
+      newId: () => ids.shift() ?? "",
+    });
+    const written = ["0001", "0002"].map((prefix) =>
+      JSON.parse(files.find((one) => one.path === `meta/${prefix}_snapshot.json`)?.content ?? "")
+    );
+    assert.deepEqual(written.map(({ id, prevId }) => ({ id, prevId })), [
+      { id: "one", prevId: snapshot.id },
+      { id: "two", prevId: "one" },
+    ]);
+    for (const one of written) {
+      assert.deepEqual(one.tables, snapshot.tables);
+      assert.deepEqual(one._meta, { columns: {}, schemas: {}, tables: {} });
+    }
+    const without = renderFiles(steps, {
+      format: "drizzle",
+      lockTimeout: "2s",
+      now: new Date(0),
+      drizzle: { journal },
+    });
+    assert.ok(!without.some((one) => one.path.endsWith("_snapshot.json")), "nothing to copy");
+  });
+
+  test("goes on in the folder's own spelling, so that its snapshots sort last", () => {
+    const prefixes = (tag: string) =>
+      renderFiles(["a", "b"].map((slug) => step({ phase: 0, slug, title: "t", lock: "none", up: [] })), {
+        format: "drizzle",
+        lockTimeout: "2s",
+        now: new Date("2026-01-01T00:00:00Z"),
+        drizzle: {
+          journal: {
+            version: "7",
+            dialect: "postgresql",
+            entries: [{ idx: 3, version: "7", when: 1, tag, breakpoints: true }],
+          },
+        },
+      }).map((one) => one.path).filter((path) => /^\d+_.\.sql$/.test(path));
+    assert.deepEqual(prefixes("0003_last"), ["0004_a.sql", "0005_b.sql"]);
+    assert.deepEqual(prefixes("20251231235959_last"), ["20260101000000_a.sql", "20260101000001_b.sql"]);
+    assert.deepEqual(prefixes("20270101000000_last"), ["20270101000001_a.sql", "20270101000002_b.sql"]);
+    assert.deepEqual(prefixes("1767225599_last"), ["1767225600_a.sql", "1767225601_b.sql"]);
   });
 });

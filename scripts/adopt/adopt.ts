@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { Command, Option } from "commander";
@@ -10,12 +10,8 @@ import { judgePolicies } from "../../functions/_core/adapters/policy-parser.ts";
 import type { Catalog } from "../../functions/_core/adopt/catalog.ts";
 import { type Classification, classify } from "../../functions/_core/adopt/classify.ts";
 import { type Config, parseConfig } from "../../functions/_core/adopt/config.ts";
-import {
-  type DrizzleJournal,
-  type Format,
-  type PlannedFile,
-  renderFiles,
-} from "../../functions/_core/adopt/files.ts";
+import type { DrizzleFolder } from "../../functions/_core/adopt/drizzle.ts";
+import { type Format, type PlannedFile, renderFiles } from "../../functions/_core/adopt/files.ts";
 import { schemaFindings } from "../../functions/_core/adopt/findings.ts";
 import { planAdoption } from "../../functions/_core/adopt/plan.ts";
 import { type AdoptReport, renderAdopt, reportTables } from "../../functions/_core/adopt/report.ts";
@@ -138,14 +134,12 @@ async function write(
     );
   }
   const steps = planAdoption(world, { commits: options.format !== "drizzle" });
-  const journal = options.format === "drizzle"
-    ? await readJournal(join(options.out, "meta/_journal.json"))
-    : undefined;
+  const drizzle = options.format === "drizzle" ? await readDrizzle(options.out) : {};
   const files = renderFiles(steps, {
     format: options.format,
     lockTimeout: given.lock_timeout,
     now: new Date(),
-    ...(journal ? { journal } : {}),
+    drizzle,
   });
   await writeFiles(options.out, files);
   if (options.json) {
@@ -181,15 +175,33 @@ const journalSchema = z.looseObject({
   ),
 });
 
-async function readJournal(path: string): Promise<DrizzleJournal | undefined> {
+/** drizzle-kit takes the snapshot whose name sorts last for the present one. */
+async function readDrizzle(folder: string): Promise<DrizzleFolder> {
+  const meta = join(folder, "meta");
+  const journal = await readJson(join(meta, "_journal.json"), journalSchema);
+  if (journal === undefined) return {};
+  const last = (await readdir(meta)).filter((one) => !one.startsWith("_")).sort().at(-1);
+  const snapshot = last === undefined
+    ? undefined
+    : await readJson(join(meta, last), z.looseObject({ id: z.string() }));
+  return { journal, ...(snapshot ? { snapshot } : {}) };
+}
+
+async function readJson<T>(path: string, shape: z.ZodType<T>): Promise<T | undefined> {
   const text = await readText(path);
   if (text === null) return undefined;
-  const parsed = journalSchema.safeParse(JSON.parse(text));
-  if (parsed.success) return parsed.data;
+  let cause: unknown;
+  try {
+    const parsed = shape.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+    cause = parsed.error;
+  } catch (error) {
+    cause = error;
+  }
   throw new BulkheadError(
     "BH_ADOPT_JOURNAL",
-    `Cannot extend "${path}": it is no journal of drizzle-kit`,
-    { kind: "usage", hint: "pass drizzle's own output folder as --out" },
+    `Cannot extend "${path}": it is none of drizzle-kit's`,
+    { kind: "usage", hint: "pass drizzle's own output folder as --out", cause },
   );
 }
 

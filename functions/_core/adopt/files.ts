@@ -1,3 +1,4 @@
+import { chainSnapshots, type DrizzleFolder, drizzlePrefix, extendJournal } from "./drizzle.ts";
 import { slug } from "./names.ts";
 import type { Step } from "./steps.ts";
 
@@ -11,14 +12,10 @@ export type FileOptions = {
   format: Format;
   lockTimeout: string;
   now: Date;
-  journal?: DrizzleJournal;
-};
-
-/** drizzle-kit's meta/_journal.json. */
-export type DrizzleJournal = {
-  version: string;
-  dialect: string;
-  entries: { idx: number; version: string; when: number; tag: string; breakpoints: boolean }[];
+  /** What drizzle-kit's folder holds already. */
+  drizzle?: DrizzleFolder;
+  /** Ids of Drizzle's snapshots. */
+  newId?: () => string;
 };
 
 /**
@@ -28,8 +25,9 @@ export type DrizzleJournal = {
  * const files = renderFiles(steps, { format: "supabase", lockTimeout: "2s", now: new Date() });
  */
 export function renderFiles(steps: readonly Step[], options: FileOptions): PlannedFile[] {
+  const prefixes = steps.map((_, at) => prefix(at, options));
   const names = steps.map((step, at) =>
-    `${prefix(at, options)}_${options.format === "drizzle" ? "" : "bulkhead_adopt_"}${
+    `${prefixes[at]}_${options.format === "drizzle" ? "" : "bulkhead_adopt_"}${
       slug(step.slug)
     }`
   );
@@ -61,10 +59,14 @@ export function renderFiles(steps: readonly Step[], options: FileOptions): Plann
     ];
   });
   if (options.format === "drizzle" && steps.length > 0) {
-    files.push({
-      path: "meta/_journal.json",
-      content: `${JSON.stringify(journal(names, options), null, 2)}\n`,
-    });
+    const folder = options.drizzle ?? {};
+    files.push(
+      ...chainSnapshots(prefixes, folder, options.newId ?? (() => crypto.randomUUID())),
+      {
+        path: "meta/_journal.json",
+        content: `${JSON.stringify(extendJournal(names, folder, options.now), null, 2)}\n`,
+      },
+    );
   }
   return files;
 }
@@ -87,25 +89,9 @@ const oneLine = (text: string) => text.replace(/\s*\n\s*/g, " ");
 /** Supabase orders by a timestamp, one second apart; plain files by a number; Drizzle by its journal. */
 function prefix(at: number, options: FileOptions): string {
   if (options.format === "sql") return String(at + 1).padStart(4, "0");
-  if (options.format === "drizzle") return String(nextIndex(options.journal) + at).padStart(4, "0");
+  if (options.format === "drizzle") {
+    return drizzlePrefix(at, options.drizzle ?? {}, options.now);
+  }
   const time = new Date(options.now.getTime() + at * 1000);
   return time.toISOString().replace(/[-:T]/g, "").slice(0, 14);
-}
-
-const nextIndex = (journal?: DrizzleJournal) =>
-  Math.max(-1, ...(journal?.entries ?? []).map((one) => one.idx)) + 1;
-
-function journal(tags: readonly string[], options: FileOptions): DrizzleJournal {
-  const before = options.journal ?? { version: "7", dialect: "postgresql", entries: [] };
-  // The migrator takes what is newer than its last run: times must grow.
-  const start = Math.max(options.now.getTime(), ...before.entries.map((one) => one.when + 1));
-  const first = nextIndex(options.journal);
-  const entries = tags.map((tag, at) => ({
-    idx: first + at,
-    version: before.version,
-    when: start + at,
-    tag,
-    breakpoints: true,
-  }));
-  return { ...before, entries: [...before.entries, ...entries] };
 }
