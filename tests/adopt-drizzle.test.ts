@@ -122,21 +122,30 @@ describe("adopt --format drizzle", () => {
 
   test("goes on in the folder's own spelling, so that its snapshots sort last", () => {
     const prefixes = (tag: string) =>
-      renderFiles(["a", "b"].map((slug) => step({ phase: 0, slug, title: "t", lock: "none", up: [] })), {
-        format: "drizzle",
-        lockTimeout: "2s",
-        now: new Date("2026-01-01T00:00:00Z"),
-        drizzle: {
-          journal: {
-            version: "7",
-            dialect: "postgresql",
-            entries: [{ idx: 3, version: "7", when: 1, tag, breakpoints: true }],
+      renderFiles(
+        ["a", "b"].map((slug) => step({ phase: 0, slug, title: "t", lock: "none", up: [] })),
+        {
+          format: "drizzle",
+          lockTimeout: "2s",
+          now: new Date("2026-01-01T00:00:00Z"),
+          drizzle: {
+            journal: {
+              version: "7",
+              dialect: "postgresql",
+              entries: [{ idx: 3, version: "7", when: 1, tag, breakpoints: true }],
+            },
           },
         },
-      }).map((one) => one.path).filter((path) => /^\d+_.\.sql$/.test(path));
+      ).map((one) => one.path).filter((path) => /^\d+_.\.sql$/.test(path));
     assert.deepEqual(prefixes("0003_last"), ["0004_a.sql", "0005_b.sql"]);
-    assert.deepEqual(prefixes("20251231235959_last"), ["20260101000000_a.sql", "20260101000001_b.sql"]);
-    assert.deepEqual(prefixes("20270101000000_last"), ["20270101000001_a.sql", "20270101000002_b.sql"]);
+    assert.deepEqual(prefixes("20251231235959_last"), [
+      "20260101000000_a.sql",
+      "20260101000001_b.sql",
+    ]);
+    assert.deepEqual(prefixes("20270101000000_last"), [
+      "20270101000001_a.sql",
+      "20270101000002_b.sql",
+    ]);
     assert.deepEqual(prefixes("1767225599_last"), ["1767225600_a.sql", "1767225601_b.sql"]);
   });
 });

@@ -27,9 +27,7 @@ export type FileOptions = {
 export function renderFiles(steps: readonly Step[], options: FileOptions): PlannedFile[] {
   const prefixes = steps.map((_, at) => prefix(at, options));
   const names = steps.map((step, at) =>
-    `${prefixes[at]}_${options.format === "drizzle" ? "" : "bulkhead_adopt_"}${
-      slug(step.slug)
-    }`
+    `${prefixes[at]}_${options.format === "drizzle" ? "" : "bulkhead_adopt_"}${slug(step.slug)}`
   );
   const files = steps.flatMap((step, at): PlannedFile[] => {
     const name = names[at] ?? "";
