@@ -56,7 +56,8 @@ create table bulkhead.protected_tables (
     audit_function name not null,
     rls_before jsonb not null,
     declared jsonb not null default '{}',
-    protected_at timestamptz not null default now(),
+    -- The clock, not the transaction's begin: the table was locked first, and until then others wrote to it unrecorded.
+    protected_at timestamptz not null default clock_timestamp(),
     protected_by name not null default session_user,
     -- Deferrable: two tables may swap their names.
     constraint protected_tables_name_key unique (schema_name, table_name) deferrable

@@ -329,7 +329,8 @@ as $$
                 group by a.attnum / 40
             ) as p
         )
-        else format('to_jsonb(%I)', alias)
+        -- With the star, since the table may have a column of the alias's name.
+        else format('to_jsonb(%I.*)', alias)
     end
     from (
         select a.atttypid as type

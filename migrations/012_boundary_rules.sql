@@ -135,6 +135,7 @@ as $$
         ('007_status', 'status'),
         ('008_audit_proof', 'seal'),
         ('009_schedule', 'schedule'),
+        ('010_audit_history', 'undo_plan'),
         ('011_kit', 'declare_kit'),
         ('012_boundary_rules', 'checks_boundary'),
         ('013_trail_rules', 'checks_trail')

@@ -56,7 +56,7 @@ select set_eq(
     $$select distinct proname::text from kit_executables where grantee = 'service_role'$$,
     array[
         'caller', 'canonical_tenant', 'current_tenant', 'current_tenants', 'set_tenant', 'create_tenant', 'log_event',
-        'record_platform_access', 'record_refused_write'
+        'record_platform_access', 'record_refused_write', 'history'
     ],
     'service_role may execute its context and the doors of bulkhead_api'
 );
@@ -71,7 +71,7 @@ select set_eq(
     $$select proname::text from kit_functions where prosecdef and prorettype <> 'trigger'::regtype$$,
     array[
         'create_tenant', 'current_tenants', 'current_write_context', 'follow_ddl', 'is_platform', 'log_event', 'log_truncate',
-        'record_platform_access', 'record_refused_write'
+        'record_platform_access', 'record_refused_write', 'audited_table', 'history'
     ],
     'the security definers are the listed ones'
 );
