@@ -13,7 +13,7 @@ import {
 } from "./support/random-history.ts";
 
 const [ACME, BIRCH] = TENANTS;
-const HISTORIES = depth({ quick: 6, full: 40 });
+const HISTORIES = depth({ quick: 2, full: 8 });
 
 type Step = { key: string; state: string; action: string; reason: string | null; digest: string };
 type Window = { tenant: string; since: string; until: string | null };
