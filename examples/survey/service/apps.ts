@@ -1,65 +1,68 @@
-import express from "express";
-import { Hono } from "hono";
+import express, { type Request } from "express";
+import { type Context, Hono } from "hono";
 import type postgres from "postgres";
 import {
-  databaseOf,
-  orgContext as expressContext,
-  reportErrors as expressErrors,
-} from "./express.ts";
-import { orgContext as honoContext, type OrgEnv, reportErrors as honoErrors } from "./hono.ts";
+  sessionOf,
+  tenantSession as expressSession,
+} from "../../../functions/_core/adapters/tenant-express.ts";
+import {
+  type TenantEnv,
+  tenantSession as honoSession,
+} from "../../../functions/_core/adapters/tenant-hono.ts";
+import type { SessionOptions } from "../../../functions/_core/service/open-session.ts";
+import { reportErrors as expressErrors } from "./express.ts";
+import { reportErrors as honoErrors } from "./hono.ts";
 import { interviews } from "./interviews.ts";
-import type { LogEntry, Session } from "./org-context.ts";
+import { orgDatabase } from "./org-database.ts";
 
-/** What an application of either kind is made of. `verify` turns a bearer token into a session, or null. */
+/** What an application of either kind is made of. */
 export type AppOptions = {
+  /** Ten connections or a thousand: the context ends with each transaction. */
   pool: postgres.Sql;
-  verify: (token: string | undefined) => Session | null;
-  log: (entry: LogEntry) => void;
+  /** Bulkhead's `jwtVerifier`, told in which claim the organization stands. */
+  verify: SessionOptions["verify"];
+  log: NonNullable<SessionOptions["log"]>;
 };
-
-const bearer = (header: string | undefined) => header?.replace(/^Bearer /, "");
 
 /** The platform's routes under Express. */
 export function expressApp({ pool, verify, log }: AppOptions): express.Express {
   const app = express();
-  app.use(
-    expressContext({ pool, log, session: (req) => verify(bearer(req.headers.authorization)) }),
-  );
+  const database = (req: Request) => orgDatabase(pool, sessionOf(req));
+  app.use(expressSession({ verify, log, tenantKind: "bigint" }));
   app.use(express.json());
-  app.get("/sessions", async (_req, res) => {
-    res.json(await interviews.sessions(databaseOf(res)));
+  app.get("/sessions", async (req, res) => {
+    res.json(await interviews.sessions(database(req)));
   });
   app.get("/sessions/:id", async (req, res) => {
-    res.json(await interviews.transcript(databaseOf(res), req.params.id));
+    res.json(await interviews.transcript(database(req), req.params.id));
   });
   app.post("/sessions/:id", async (req, res) => {
-    res.json(await interviews.say(databaseOf(res), req.params.id, String(req.body?.content)));
+    res.json(await interviews.say(database(req), req.params.id, String(req.body?.content)));
   });
   app.post("/sessions/:id/fail", async (req, res) => {
-    res.json(await interviews.fail(databaseOf(res), req.params.id));
+    res.json(await interviews.fail(database(req), req.params.id));
   });
   app.use(expressErrors(log));
   return app;
 }
 
 /** The same under Hono. */
-export function honoApp({ pool, verify, log }: AppOptions): Hono<OrgEnv> {
-  const app = new Hono<OrgEnv>();
-  app.use(
-    honoContext({ pool, log, session: (c) => verify(bearer(c.req.header("authorization"))) }),
-  );
-  app.get("/sessions", async (c) => c.json(await interviews.sessions(c.get("database"))));
+export function honoApp({ pool, verify, log }: AppOptions): Hono<TenantEnv> {
+  const app = new Hono<TenantEnv>();
+  const database = (c: Context<TenantEnv>) => orgDatabase(pool, c.get("session"));
+  app.use(honoSession({ verify, log, tenantKind: "bigint" }));
+  app.get("/sessions", async (c) => c.json(await interviews.sessions(database(c))));
   app.get(
     "/sessions/:id",
-    async (c) => c.json(await interviews.transcript(c.get("database"), c.req.param("id"))),
+    async (c) => c.json(await interviews.transcript(database(c), c.req.param("id"))),
   );
   app.post("/sessions/:id", async (c) => {
     const { content } = await c.req.json<{ content: unknown }>();
-    return c.json(await interviews.say(c.get("database"), c.req.param("id"), String(content)));
+    return c.json(await interviews.say(database(c), c.req.param("id"), String(content)));
   });
   app.post(
     "/sessions/:id/fail",
-    async (c) => c.json(await interviews.fail(c.get("database"), c.req.param("id"))),
+    async (c) => c.json(await interviews.fail(database(c), c.req.param("id"))),
   );
   app.onError(honoErrors(log));
   return app;

@@ -12,10 +12,10 @@ export function honoAppBefore({ pool, verify, log }: AppOptions): Hono {
   const app = new Hono();
   app.use(async (c, next) => {
     try {
-      const session = verify(c.req.header("authorization")?.replace(/^Bearer /, ""));
-      await pool`select set_config('app.current_org_id', ${session!.orgId}, false)`;
+      const session = await verify(c.req.header("authorization")?.replace(/^Bearer /, "") ?? "");
+      await pool`select set_config('app.current_org_id', ${session.tenantId}, false)`;
     } catch {
-      log({ level: "error", event: "org_context_failed", requestId: "", reason: "continuing" });
+      log({ level: "error", code: "org_context_failed", requestId: "", reason: "continuing" });
     }
     await next();
   });

@@ -1,4 +1,4 @@
-import type { OrgDatabase } from "./org-context.ts";
+import type { OrgDatabase } from "./org-database.ts";
 
 /** A row as the tests look at it: whose it is says the database, not the request. */
 export type Row = { id: string; org_id: string };
