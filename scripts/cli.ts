@@ -36,6 +36,10 @@ const COMMANDS: Record<string, Entry> = {
     summary: "check every rule and write a report",
     load: () => import("./hardening/status-check.ts"),
   },
+  lint: {
+    summary: "find what can reach across tenants in a code base",
+    load: () => import("./lint/lint.ts"),
+  },
   diff: {
     summary: "judge what a change does to the tenant boundary",
     load: () => import("./diff/diff.ts"),

@@ -61,6 +61,7 @@ export async function runAttacks(
 ): Promise<AttackReport[]> {
   const chosen = attacks.filter(({ id }) => options.only?.includes(id) ?? true);
   // One connection, so that begin, savepoint and rollback can be said by hand.
+  // bulkhead-ignore raw-pool: the attack looks at every tenant to see what it did
   const sql = postgres(url, {
     max: 1,
     onnotice: () => {},

@@ -13,6 +13,7 @@ export function honoAppBefore({ pool, verify, log }: AppOptions): Hono {
   app.use(async (c, next) => {
     try {
       const session = await verify(c.req.header("authorization")?.replace(/^Bearer /, "") ?? "");
+      // bulkhead-ignore session-context: this is the fault that the example shows
       await pool`select set_config('app.current_org_id', ${session.tenantId}, false)`;
     } catch {
       log({ level: "error", code: "org_context_failed", requestId: "", reason: "continuing" });

@@ -35,6 +35,7 @@ const UNREACHABLE = new Set([
 export function connect(url: string, options: ConnectOptions = {}): Sql {
   let sql: Sql;
   try {
+    // bulkhead-ignore raw-pool: the kit's own commands work for the platform; no customer's request gets here
     sql = postgres(url, {
       max: options.max ?? 4,
       connect_timeout: 10,

@@ -1,0 +1,76 @@
+import { parse, type ParserPlugin } from "@babel/parser";
+import { isNode, type Parsed } from "../lint/syntax.ts";
+
+const TYPESCRIPT = /\.(ts|mts|cts)$/;
+const TSX = /\.(tsx|svelte|vue|astro)$/;
+
+/**
+ * Parse a file of TypeScript or JavaScript; of .vue, .svelte and .astro files the scripts, each where it stands.
+ * Small errors are forgiven, as bundlers do.
+ *
+ * @example
+ * const { program } = parseScript("a.ts", "export const a: number = 1;");
+ * @throws SyntaxError when there is no tree to be had.
+ */
+export function parseScript(path: string, text: string): Parsed {
+  const source = /\.(svelte|vue|astro)$/.test(path) ? scriptsOnly(path, text) : text;
+  const dialects: ParserPlugin[][] = TYPESCRIPT.test(path)
+    ? [["typescript"]]
+    : TSX.test(path)
+    ? [["typescript", "jsx"], ["typescript"]]
+    : [["jsx"], ["jsx", "flow"], ["jsx", "typescript"]];
+  let failure: unknown;
+  for (const dialect of dialects) {
+    try {
+      const file = parse(source, {
+        sourceType: "unambiguous",
+        errorRecovery: true,
+        attachComment: false,
+        allowReturnOutsideFunction: true,
+        allowAwaitOutsideFunction: true,
+        plugins: [
+          ...dialect,
+          "decorators-legacy",
+          "explicitResourceManagement",
+          "importAttributes",
+        ],
+      });
+      const program: unknown = file.program;
+      if (!isNode(program)) throw new SyntaxError("no program");
+      return {
+        program,
+        comments: (file.comments ?? []).map((one) => ({
+          text: one.value,
+          start: one.start ?? 0,
+          end: one.end ?? 0,
+        })),
+      };
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/** The text with all but the scripts blanked, so that every offset stays what it was. */
+function scriptsOnly(path: string, text: string): string {
+  const kept: [number, number][] = [];
+  if (path.endsWith(".astro")) {
+    const front = /^\s*---\r?\n([\s\S]*?)\r?\n---/.exec(text);
+    if (front?.[1] !== undefined) {
+      const start = text.indexOf(front[1]);
+      kept.push([start, start + front[1].length]);
+    }
+  }
+  for (const found of text.matchAll(/<script\b[^>]*>([\s\S]*?)<\/script\s*>/gi)) {
+    const start = found.index + found[0].indexOf(">") + 1;
+    kept.push([start, start + (found[1]?.length ?? 0)]);
+  }
+  let blank = "";
+  let at = 0;
+  for (const [from, to] of kept) {
+    blank += text.slice(at, from).replace(/[^\n]/g, " ") + text.slice(from, to);
+    at = to;
+  }
+  return blank + text.slice(at).replace(/[^\n]/g, " ");
+}
