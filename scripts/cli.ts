@@ -76,6 +76,14 @@ const COMMANDS: Record<string, Entry> = {
   restore: { summary: "put a tenant's rows back", load: () => import("./backup/restore.ts") },
   prune: { summary: "apply the retention rule", load: () => import("./backup/prune.ts") },
   keys: { summary: "make and list keys", load: () => import("./backup/keys.ts") },
+  audit: {
+    summary: "read and export the audit trail",
+    load: () => import("./ledger/audit.ts"),
+  },
+  verify: {
+    summary: "check the ledger, or an export of it, against its seals",
+    load: () => import("./ledger/verify.ts"),
+  },
   watchdog: {
     summary: "notice from outside when the database falls silent",
     load: () => import("./alert/watchdog.ts"),
