@@ -1,7 +1,7 @@
 -- Tenancy: who is asking, for which tenant, and which tables are theirs alone.
 -- Public: bulkhead.configure, protect, unprotect, exempt, unexempt, plan, attest, set_tenant,
 --   current_tenant, current_tenants, caller; tables settings, protected_tables, exempt_tables.
--- Security definers: current_tenants, member_tenants (generated), is_platform: they read the settings
+-- Security definers: current_tenants, member_tenants (generated): they read the settings
 --   and the membership table, which callers may not.
 -- Never: trusts user_metadata, takes the tenant of an authenticated user from a header alone,
 --   changes or deletes a row of yours.
@@ -144,19 +144,53 @@ $$;
 comment on function bulkhead.caller() is 'The role that really asks: survives security definer functions and cascades, which current_user does not';
 revoke all on function bulkhead.caller() from public;
 
--- Definer: settings are not readable by callers.
+-- Written anew by the trigger below: every write asks, and a query of the settings would cost it 10 µs.
 create function bulkhead.is_platform(role name)
 returns boolean
-language sql
+language plpgsql
 stable
-security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return false;
+end
+$$;
+comment on function bulkhead.is_platform(name) is 'Whether a role may write without naming a tenant (migrations, the scheduler); such writes are audited. Follows bulkhead.settings.platform_roles';
+revoke all on function bulkhead.is_platform(name) from public;
+
+create function bulkhead.generate_is_platform()
+returns trigger
+language plpgsql
+volatile
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    select role = any (platform_roles) from bulkhead.settings
+begin
+    -- Stable, never immutable: a cached plan would keep a role that is trusted no more.
+    execute format($sql$
+        create or replace function bulkhead.is_platform(role name)
+        returns boolean
+        language plpgsql
+        stable
+        set search_path = pg_catalog, pg_temp
+        as $body$
+        begin
+            return role = any (%L::name[]);
+        end
+        $body$
+        $sql$, coalesce((select s.platform_roles from bulkhead.settings as s), '{}'));
+    if to_regprocedure('bulkhead.declare_generated()') is not null then
+        perform bulkhead.declare_generated();
+    end if;
+    return null;
+end
 $$;
-comment on function bulkhead.is_platform(name) is 'Whether a role may write without naming a tenant (migrations, the scheduler); such writes are audited';
-revoke all on function bulkhead.is_platform(name) from public;
+comment on function bulkhead.generate_is_platform() is 'Trigger: is_platform() says what the settings say';
+revoke all on function bulkhead.generate_is_platform() from public;
+create trigger bulkhead_platform_roles after insert or update or delete on bulkhead.settings
+for each statement execute function bulkhead.generate_is_platform();
+alter table bulkhead.settings enable always trigger bulkhead_platform_roles;
+update bulkhead.settings set platform_roles = platform_roles;
 
 -- Replaced by configure() with the cast of the tenants' key; unconfigured, there is no tenant.
 create function bulkhead.canonical_tenant(tenant text)

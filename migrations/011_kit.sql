@@ -392,8 +392,9 @@ set row_security = off
 as $$
     select bulkhead.declare_functions(array[
         'bulkhead.canonical_tenant(text)'::regprocedure,
-        'bulkhead.member_tenants(jsonb, text)'::regprocedure
+        'bulkhead.member_tenants(jsonb, text)'::regprocedure,
+        'bulkhead.is_platform(name)'::regprocedure
     ])
 $$;
-comment on function bulkhead.declare_generated() is 'Records the two functions that configure() has just generated';
+comment on function bulkhead.declare_generated() is 'Records the functions that settings generate';
 revoke all on function bulkhead.declare_generated() from public;

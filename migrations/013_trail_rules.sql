@@ -118,7 +118,6 @@ as $$
             ledger.qualified = 'bulkhead.audit_events'
             and (
                 policy.polcmd = 'a' and policy.polroles = array[writer.oid]
-                and pg_get_expr(policy.polwithcheck, policy.polrelid) = 'true'
                 or policy.polcmd = 'r'
                 and bulkhead.is_tenant_expression(pg_get_expr(policy.polqual, policy.polrelid), 'tenant_id', 'pg_catalog.text')
             )
@@ -428,7 +427,7 @@ as $$
             -- What no attestation can accept: a function that neither guards nor writes.
             or f.prosrc not like '%bulkhead.current_write_context(tg_relid, %'
             or cardinality(string_to_array(f.prosrc, 'insert into bulkhead.audit_events')) <> 4
-            or cardinality(string_to_array(f.prosrc, 'perform bulkhead.refuse_write(bh, tg_op')) <> 5
+            or cardinality(string_to_array(f.prosrc, 'bulkhead.refuse_write(bh, tg_op')) <> 5
         )
     union all
     select bulkhead.offence_row(

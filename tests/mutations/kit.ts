@@ -119,7 +119,7 @@ export const kitMutations: Mutation[] = [
     ],
     [
       "the check of operations is dropped",
-      "alter table bulkhead.audit_events drop constraint audit_events_operation_check",
+      "alter policy bulkhead_append on bulkhead.audit_events with check (true)",
       "ledger_changed",
     ],
     [
