@@ -1,5 +1,5 @@
-/** One ratio of the table; `atMost` where it is held to a number. */
-export type Row = { what: string; ratio: number; atMost?: number };
+/** One ratio of the table; `atMost` where it is held to a number, `peer` where the usual way was measured too. */
+export type Row = { what: string; ratio: number; peer?: number; atMost?: number };
 
 /** Median seconds of a baseline and of a candidate, run in turn so that the machine's mood meets both alike. */
 export type Pair = { baseline: number; candidate: number; ratio: number };
@@ -15,26 +15,40 @@ export async function inTurn(
   baseline: () => Promise<unknown>,
   candidate: () => Promise<unknown>,
 ): Promise<Pair> {
-  const times: { a: number[]; b: number[] } = { a: [], b: [] };
-  // One round to warm caches and plans, not counted.
-  for (let round = 0; round <= rounds; round++) {
-    const a = await seconds(baseline);
-    const b = await seconds(candidate);
-    if (round === 0) continue;
-    times.a.push(a);
-    times.b.push(b);
-  }
-  const [a, b] = [median(times.a), median(times.b)];
+  const [a, b] = await medians(rounds, baseline, candidate) as [number, number];
   return { baseline: a, candidate: b, ratio: b / a };
 }
 
-async function seconds(work: () => Promise<unknown>): Promise<number> {
+/**
+ * Median seconds of several pieces of work, run in turn.
+ *
+ * @example
+ * const [none, audited, peer] = await medians(7, plainInsert, auditedInsert, peerInsert);
+ */
+export async function medians(
+  rounds: number,
+  ...works: (() => Promise<unknown>)[]
+): Promise<number[]> {
+  const times: number[][] = works.map(() => []);
+  // One round to warm caches and plans, not counted.
+  for (let round = 0; round <= rounds; round++) {
+    for (const [i, work] of works.entries()) {
+      const took = await seconds(work);
+      if (round > 0) times[i]?.push(took);
+    }
+  }
+  return times.map(median);
+}
+
+/** How long a piece of work takes. */
+export async function seconds(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
   await work();
   return (performance.now() - began) / 1000;
 }
 
-function median(values: number[]): number {
+/** The middle one. */
+export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }

@@ -5,9 +5,9 @@ import type { Row } from "./measure.ts";
 import { reads } from "./reads.ts";
 import { status } from "./status.ts";
 
-const BENCHES: Record<string, () => Promise<Row[]>> = { ledger, reads, status };
+const BENCHES: Record<string, () => Promise<Row[]>> = { audit: ledger, reads, status };
 
-const asked = process.argv.slice(2);
+const asked = process.argv.slice(2).filter((argument) => argument !== "--full");
 const unknown = asked.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
   console.error(
@@ -17,12 +17,20 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
-const table = new Table({ head: ["what", "ratio", "at most"], style: { head: [], border: [] } });
+const table = new Table({
+  head: ["what", "ratio", "row trigger", "at most"],
+  style: { head: [], border: [] },
+});
 for (const [name, bench] of Object.entries(BENCHES)) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   process.stderr.write(`measuring ${name} …\n`);
-  for (const { what, ratio, atMost } of await bench()) {
-    table.push([what, ratio.toFixed(2), atMost === undefined ? "" : atMost.toFixed(2)]);
+  for (const { what, ratio, peer, atMost } of await bench()) {
+    table.push([
+      what,
+      ratio.toFixed(2),
+      peer?.toFixed(2) ?? "",
+      atMost === undefined ? "" : atMost.toFixed(2),
+    ]);
   }
 }
 console.log(table.toString());
