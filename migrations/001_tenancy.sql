@@ -55,6 +55,7 @@ create table bulkhead.protected_tables (
     is_tenants_table boolean not null default false,
     audit_function name not null,
     rls_before jsonb not null,
+    options jsonb not null default '{}',
     declared jsonb not null default '{}',
     -- The clock, not the transaction's begin: the table was locked first, and until then others wrote to it unrecorded.
     protected_at timestamptz not null default clock_timestamp(),
@@ -65,6 +66,7 @@ create table bulkhead.protected_tables (
 -- Partitions share the function of their parent; two tables never share one: it is compiled for one tenant column.
 create unique index protected_tables_audit_function_key on bulkhead.protected_tables (audit_function) where parent is null;
 comment on table bulkhead.protected_tables is 'Tables of tenants, as bulkhead.protect() declared them; declared holds the catalog state to compare with';
+comment on column bulkhead.protected_tables.options is 'What the ledger keeps of this table: ignore, mask, cap, insert_bodies, truncate; set by protect()';
 comment on column bulkhead.protected_tables.parent is 'Set on partitions: the partitioned table that was protected';
 alter table bulkhead.protected_tables enable row level security;
 revoke all on bulkhead.protected_tables from public, anon, authenticated, service_role;
@@ -1020,6 +1022,19 @@ $$;
 comment on function bulkhead.close_table(regclass, name) is 'RLS enabled and forced, the restrictive policy, nothing for anon, the tenant''s rows for the back end''s role';
 revoke all on function bulkhead.close_table(regclass, name) from public;
 
+create function bulkhead.observed_columns(relation regclass)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+$$;
+comment on function bulkhead.observed_columns(regclass) is 'Columns of a table and their types, as the catalogs have them now';
+revoke all on function bulkhead.observed_columns(regclass) from public;
+
 create function bulkhead.observed_state(relation regclass)
 returns jsonb
 language sql
@@ -1027,11 +1042,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select jsonb_build_object(
-        'columns', (
-            select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
-            from pg_catalog.pg_attribute as a
-            where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
-        ),
+        'columns', bulkhead.observed_columns(relation),
         'required', (
             select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
             from pg_catalog.pg_attribute as a
@@ -1224,7 +1235,7 @@ $$;
 comment on function bulkhead.cover_children(regclass) is 'Gives partitions and inheritance children of protected tables their policy, guard and audit: those of one parent, or (null) all that are not covered yet. Returns how many. Runs each minute, and at once where event triggers are allowed';
 revoke all on function bulkhead.cover_children(regclass) from public;
 
-create function bulkhead.protect(relation regclass, tenant_column name default null)
+create function bulkhead.protect(relation regclass, tenant_column name default null, options jsonb default null)
 returns void
 language plpgsql
 volatile
@@ -1236,12 +1247,17 @@ as $$
 declare
     v_column name := bulkhead.tenant_column_of(relation, tenant_column);
     v_function name := bulkhead.audit_function_name(relation);
-    v_child regclass;
+    -- None given: those it has stay.
+    v_options jsonb := coalesce(
+        bulkhead.checked_options(relation, v_column, options),
+        (select t.options from bulkhead.protected_tables as t where t.relation = protect.relation),
+        '{}');
 begin
     execute format('lock table %s in access exclusive mode', bulkhead.qualified(relation));
     perform bulkhead.add_missing_keys(relation, v_column);
-    perform bulkhead.create_audit_function(relation, v_column, v_function);
+    perform bulkhead.create_audit_function(relation, v_column, v_function, v_options);
     perform bulkhead.register_table(relation, v_column, null, v_function);
+    update bulkhead.protected_tables as t set options = v_options where t.relation = protect.relation;
     perform bulkhead.close_table(relation, v_column);
     perform bulkhead.attach_triggers(relation, v_function);
     -- Neither policies nor statement triggers pass from a parent to a write that names the child.
@@ -1262,11 +1278,11 @@ begin
             where c.conrelid = protect.relation and c.contype = 'f'
         );
     perform bulkhead.declare_surroundings();
-    perform bulkhead.log_change('protect', bulkhead.qualified(relation), null, null);
+    perform bulkhead.log_change('protect', bulkhead.qualified(relation), null, nullif(jsonb_build_object('options', v_options - 'columns'), '{"options": {}}'));
 end
 $$;
-comment on function bulkhead.protect(regclass, name) is 'Makes a table the property of its tenants: NOT NULL tenant, composite keys, forced RLS, guard and audit. Takes an exclusive lock; for a large live table see bulkhead.plan(). Idempotent. Example: select bulkhead.protect(''public.messages'')';
-revoke all on function bulkhead.protect(regclass, name) from public;
+comment on function bulkhead.protect(regclass, name, jsonb) is 'Makes a table the property of its tenants: NOT NULL tenant, composite keys, forced RLS, guard and audit. Takes an exclusive lock; for a large live table see bulkhead.plan(). Idempotent. options say what the ledger keeps. Example: select bulkhead.protect(''public.messages'', options => ''{"mask": ["email"]}'')';
+revoke all on function bulkhead.protect(regclass, name, jsonb) from public;
 
 create function bulkhead.unprotect(relation regclass)
 returns void

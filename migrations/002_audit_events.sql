@@ -1,9 +1,10 @@
 -- The ledger: every change of a protected table, append-only; 008 seals it.
--- Public: table bulkhead.audit_events; view bulkhead.audit_logs; bulkhead.log_event, ensure_audit_partitions.
+-- Public: table bulkhead.audit_events; view bulkhead.audit_logs; bulkhead.log_event, baseline, ensure_audit_partitions.
 -- Security definers: the generated trigger functions and log_event belong to bulkhead_audit, a role
---   that can insert into the ledger and do nothing else.
+--   that can insert into the ledger and do nothing else; masked_value reads its key.
 -- Never: stores a token, changes or deletes an event.
--- Errors: 42501 the ledger is append-only, BH007 a trigger function on the wrong table.
+-- Errors: 42501 the ledger is append-only, BH002 a table or options that cannot be used, BH007 a trigger function on the
+--   wrong table.
 
 do $$
 begin
@@ -302,31 +303,92 @@ $$;
 comment on function bulkhead.same_value(name, oid, oid) is 'SQL that is true when an update left a column exactly as it was';
 revoke all on function bulkhead.same_value(name, oid, oid) from public;
 
-create function bulkhead.ledger_value(alias text, column_name name, type oid)
+-- HMAC as RFC 2104 has it, its two pads made once: without the key nobody can find a masked value by trying. The key is
+-- in a table that no role is granted, not in Vault, which would decrypt it for each row. A dump of the database holds it.
+create table bulkhead.mask_key (
+    is_singleton boolean primary key default true check (is_singleton),
+    inner_pad bytea not null check (length(inner_pad) = 64),
+    outer_pad bytea not null check (length(outer_pad) = 64)
+);
+comment on table bulkhead.mask_key is 'The key of masked columns, as the two pads of HMAC-SHA256. Never granted, never backed up by the kit';
+alter table bulkhead.mask_key enable row level security;
+revoke all on bulkhead.mask_key from public, anon, authenticated, service_role;
+insert into bulkhead.mask_key (inner_pad, outer_pad)
+select
+    string_agg(set_byte('\x00'::bytea, 0, case when i < 32 then get_byte(k.key, i) else 0 end # 54), ''::bytea order by i),
+    string_agg(set_byte('\x00'::bytea, 0, case when i < 32 then get_byte(k.key, i) else 0 end # 92), ''::bytea order by i)
+from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as key) as k
+cross join generate_series(0, 63) as i
+group by k.key;
+
+-- Definer: reads the key.
+create function bulkhead.masked_value(value text)
+returns jsonb
+language sql
+stable
+strict
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select jsonb_build_object('$bulkhead', 'masked', 'hmac',
+        encode(sha256(k.outer_pad || sha256(k.inner_pad || convert_to(value, 'UTF8'))), 'hex'))
+    from bulkhead.mask_key as k
+$$;
+comment on function bulkhead.masked_value(text) is 'What the ledger keeps of a masked column: equal for equal values, and no way back';
+revoke all on function bulkhead.masked_value(text) from public;
+
+create function bulkhead.cut_value(value text)
+returns jsonb
+language sql
+immutable
+strict
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object('$bulkhead', 'cut', 'bytes', octet_length(value), 'sha256', encode(sha256(convert_to(value, 'UTF8')), 'hex'))
+$$;
+comment on function bulkhead.cut_value(text) is 'What the ledger keeps of a value that is larger than its column''s cap';
+revoke all on function bulkhead.cut_value(text) from public;
+grant execute on function bulkhead.masked_value(text), bulkhead.cut_value(text) to bulkhead_audit;
+
+create function bulkhead.ledger_value(alias text, column_name name, type oid, options jsonb default '{}')
 returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select format('%I.%I', alias, column_name) || case when type = 'json'::regtype then '::text' else '' end
+    select case
+        when options -> 'mask' ? column_name then format('bulkhead.masked_value(%s::text)', v.plain)
+        when options -> 'cap' ? column_name then format(
+            'case when octet_length(%1$s::text) > %2$s then bulkhead.cut_value(%1$s::text) else to_jsonb(%3$s) end',
+            v.plain, (options -> 'cap' ->> column_name)::integer, v.kept)
+        else v.kept
+    end
+    from (
+        select
+            format('%I.%I', alias, column_name) as plain,
+            format('%I.%I', alias, column_name) || case when type = 'json'::regtype then '::text' else '' end as kept
+    ) as v
 $$;
-comment on function bulkhead.ledger_value(text, name, oid) is 'A column as the ledger keeps it: json as its text, since jsonb refuses some of what json holds';
-revoke all on function bulkhead.ledger_value(text, name, oid) from public;
+comment on function bulkhead.ledger_value(text, name, oid, jsonb) is 'A column as the ledger keeps it: json as its text, since jsonb refuses some of what json holds; masked or cut where the options say so';
+revoke all on function bulkhead.ledger_value(text, name, oid, jsonb) from public;
 
-create function bulkhead.ledger_row(relation regclass, alias text)
+create function bulkhead.ledger_row(relation regclass, alias text, options jsonb default '{}')
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
     select case
-        when bool_or(c.type = 'json'::regtype) then (
+        when bool_or(c.type = 'json'::regtype) or options ?| array['ignore', 'mask', 'cap'] then (
             -- A function takes at most 100 arguments.
             select string_agg(format('jsonb_build_object(%s)', p.pairs), ' || ')
             from (
-                select string_agg(format('%L, %s', a.attname, bulkhead.ledger_value(alias, a.attname, a.atttypid)), ', ') as pairs
+                select string_agg(format('%L, %s', a.attname, bulkhead.ledger_value(alias, a.attname, a.atttypid, options)), ', ') as pairs
                 from pg_catalog.pg_attribute as a
                 where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+                    and not coalesce(options -> 'ignore' ? a.attname, false)
                 group by a.attnum / 40
             ) as p
         )
@@ -339,8 +401,8 @@ as $$
         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
     ) as c
 $$;
-comment on function bulkhead.ledger_row(regclass, text) is 'SQL for a whole row as the ledger keeps it';
-revoke all on function bulkhead.ledger_row(regclass, text) from public;
+comment on function bulkhead.ledger_row(regclass, text, jsonb) is 'SQL for a whole row as the ledger keeps it';
+revoke all on function bulkhead.ledger_row(regclass, text, jsonb) from public;
 
 create function bulkhead.ledger_key(key name[], alias text)
 returns text
@@ -360,7 +422,7 @@ comment on function bulkhead.ledger_key(name[], text) is 'SQL for a record id: t
 revoke all on function bulkhead.ledger_key(name[], text) from public;
 
 -- By column, not by subtracting from the whole row: that is quadratic in the number of columns.
-create function bulkhead.ledger_change(relation regclass, alias text)
+create function bulkhead.ledger_change(relation regclass, alias text, options jsonb default '{}')
 returns text
 language sql
 stable
@@ -369,13 +431,13 @@ as $$
     select string_agg(
         format(
             'case when %s then ''{}'' else jsonb_build_object(%L, %s) end',
-            bulkhead.same_value(a.attname, a.atttypid, a.attcollation), a.attname, bulkhead.ledger_value(alias, a.attname, a.atttypid)
+            bulkhead.same_value(a.attname, a.atttypid, a.attcollation), a.attname, bulkhead.ledger_value(alias, a.attname, a.atttypid, options)
         ), ' || ' order by a.attnum)
     from pg_catalog.pg_attribute as a
-    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and not coalesce(options -> 'ignore' ? a.attname, false)
 $$;
-comment on function bulkhead.ledger_change(regclass, text) is 'SQL for the columns that an update changed, as they are in o (old) or n (new)';
-revoke all on function bulkhead.ledger_change(regclass, text) from public;
+comment on function bulkhead.ledger_change(regclass, text, jsonb) is 'SQL for the columns that an update changed, as they are in o (old) or n (new)';
+revoke all on function bulkhead.ledger_change(regclass, text, jsonb) from public;
 
 create function bulkhead.refuse_key_change(table_name text)
 returns text
@@ -393,7 +455,7 @@ comment on function bulkhead.refuse_key_change(text) is 'Raises 42501: an update
 revoke all on function bulkhead.refuse_key_change(text) from public;
 grant execute on function bulkhead.refuse_key_change(text) to bulkhead_audit;
 
-create function bulkhead.create_audit_function(relation regclass, tenant_column name, function_name name)
+create function bulkhead.create_audit_function(relation regclass, tenant_column name, function_name name, options jsonb default '{}')
 returns void
 language plpgsql
 volatile
@@ -441,6 +503,7 @@ begin
         if not bh.is_platform then
             perform bulkhead.refuse_write(bh, tg_op, %4$L);
         end if;
+        %16$s
         -- Truncating a partitioned table fires here for each partition too: the partitions report the rows.
         if (select r.relkind from pg_catalog.pg_class as r where r.oid = tg_relid) <> 'p' then
             perform bulkhead.log_truncate(bh, tg_relid, %4$L, %9$L);
@@ -454,9 +517,9 @@ $body$,
         format(v_tenant_of, 'n', tenant_column, bulkhead.qualified(relation)),
         bulkhead.qualified(relation),
         bulkhead.ledger_key(v_key, 'n'),
-        bulkhead.ledger_row(relation, 'n'),
-        bulkhead.ledger_change(relation, 'o'),
-        bulkhead.ledger_change(relation, 'n'),
+        case when options -> 'insert_bodies' = 'false' then 'null::jsonb' else bulkhead.ledger_row(relation, 'n', options) end,
+        bulkhead.ledger_change(relation, 'o', options),
+        bulkhead.ledger_change(relation, 'n', options),
         tenant_column,
         format(v_tenant_of, 'o', tenant_column, bulkhead.qualified(relation)),
         (
@@ -464,14 +527,18 @@ $body$,
             from unnest(case when tenant_column = any (v_key) then v_key else tenant_column || v_key end) as k (name)
         ),
         bulkhead.ledger_key(v_key, 'o'),
-        bulkhead.ledger_row(relation, 'o'),
+        bulkhead.ledger_row(relation, 'o', options),
         (select c.relname from pg_catalog.pg_class as c where c.oid = relation),
         (
             select n.nspname
             from pg_catalog.pg_class as c
             join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
             where c.oid = relation
-        ));
+        ),
+        case when options ->> 'truncate' = 'refuse' then format(
+            $sql$raise exception using errcode = '42501', message = %L;$sql$,
+            format('truncate on %s refused by its options: delete the rows, or protect it with {"truncate": "record"}', bulkhead.qualified(relation)))
+        end);
 begin
     -- row_security = on: the owner obeys the ledger's policy, and a caller who switched it off must not stop the audit.
     execute format(
@@ -487,8 +554,8 @@ begin
     revoke create on schema bulkhead from bulkhead_audit;
 end
 $$;
-comment on function bulkhead.create_audit_function(regclass, name, name) is 'Writes the trigger function of one table: code for its columns, so that no catalog is read when rows change';
-revoke all on function bulkhead.create_audit_function(regclass, name, name) from public;
+comment on function bulkhead.create_audit_function(regclass, name, name, jsonb) is 'Writes the trigger function of one table: code for its columns, so that no catalog is read when rows change';
+revoke all on function bulkhead.create_audit_function(regclass, name, name, jsonb) from public;
 
 create function bulkhead.attach_triggers(relation regclass, function_name name)
 returns void
@@ -522,7 +589,171 @@ $$;
 comment on function bulkhead.attach_triggers(regclass, name) is 'Puts the guard and audit triggers on a table';
 revoke all on function bulkhead.attach_triggers(regclass, name) from public;
 
+-- ---------------------------------------------------------------- rows older than their trail
+
+create function bulkhead.baseline(relation regclass, max_rows bigint default null)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_table bulkhead.protected_tables := (select t from bulkhead.protected_tables as t where t.relation = baseline.relation);
+    v_recorded bigint;
+begin
+    if v_table.relation is null or v_table.parent is not null then
+        raise exception using
+            errcode = 'BH002',
+            message = format('%s has no trail of its own to begin: %s', relation, case
+                when v_table.parent is not null then format('it is a part of %s; record that', v_table.parent)
+                else format('it is not protected; run select bulkhead.protect(%L) first', relation::text)
+            end);
+    end if;
+    if max_rows < 1 then
+        raise exception using
+            errcode = 'BH002',
+            message = format('%s rows cannot be recorded: max_rows is at least 1', max_rows);
+    end if;
+    -- Two at once would record each row twice.
+    perform pg_advisory_xact_lock(hashtextextended('bulkhead:baseline:' || relation::oid, 0));
+    -- FOR SHARE: a row deleted meanwhile is waited for and left out; recorded after its DELETE it would rise again.
+    execute format(
+        $sql$
+        with known as materialized (
+            select e.record_id
+            from bulkhead.audit_events as e
+            where e.table_name = %1$L
+                and e.operation in ('INSERT', 'BASELINE', 'DELETE', 'TRUNCATE')
+            group by e.record_id
+            having sum(case when e.operation in ('INSERT', 'BASELINE') then 1 else -1 end) > 0
+        )
+        insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, after, application_name)
+        select t.%2$I::text, nullif(current_setting('bulkhead.actor', true), ''), bulkhead.caller(), %1$L, 'BASELINE', %3$s, %4$s,
+            nullif(current_setting('application_name'), '')
+        from %1$s as t
+        where not exists (select from known as k where k.record_id = %3$s)
+        limit $1
+        for share of t
+        $sql$,
+        bulkhead.qualified(relation), v_table.tenant_column, bulkhead.ledger_key(v_table.key_columns, 't'),
+        bulkhead.ledger_row(relation, 't', v_table.options))
+    using max_rows;
+    get diagnostics v_recorded = row_count;
+    return v_recorded;
+end
+$$;
+comment on function bulkhead.baseline(regclass, bigint) is 'Records the rows that the ledger does not know, as events BASELINE, so that history has a beginning; returns how many. Safe to run again; for a large table give max_rows and repeat until it returns 0. Example: select bulkhead.baseline(''public.messages'')';
+revoke all on function bulkhead.baseline(regclass, bigint) from public;
+
 -- ---------------------------------------------------------------- tables change after protect()
+
+create function bulkhead.checked_options(relation regclass, tenant_column name, options jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    v_problem text;
+    v_columns name[];
+begin
+    if options is null then
+        return null;
+    end if;
+    select array_agg(c.name) into v_columns
+    from (
+        select jsonb_array_elements_text(case when jsonb_typeof(options -> 'ignore') = 'array' then options -> 'ignore' else '[]' end)
+        union all
+        select jsonb_array_elements_text(case when jsonb_typeof(options -> 'mask') = 'array' then options -> 'mask' else '[]' end)
+        union all
+        select jsonb_object_keys(case when jsonb_typeof(options -> 'cap') = 'object' then options -> 'cap' else '{}' end)
+    ) as c (name);
+    v_problem := case
+        when jsonb_typeof(options) <> 'object' then 'options are a JSON object'
+        when options - array['ignore', 'mask', 'cap', 'insert_bodies', 'truncate'] <> '{}'
+            then format('unknown option %s: there are ignore, mask, cap, insert_bodies and truncate',
+                (select string_agg(k.name, ', ') from jsonb_object_keys(options - array['ignore', 'mask', 'cap', 'insert_bodies', 'truncate']) as k (name)))
+        when options ? 'ignore' and jsonb_typeof(options -> 'ignore') <> 'array' then 'ignore is an array of columns'
+        when options ? 'mask' and jsonb_typeof(options -> 'mask') <> 'array' then 'mask is an array of columns'
+        when options ? 'cap' and jsonb_typeof(options -> 'cap') <> 'object' then 'cap is an object of columns and bytes'
+        when exists (
+            select
+            from jsonb_each(case when jsonb_typeof(options -> 'cap') = 'object' then options -> 'cap' else '{}' end) as c
+            where c.value::text !~ '^[1-9][0-9]{0,8}$'
+        ) then 'cap gives each column a whole number of bytes, at least 1'
+        when options ? 'insert_bodies' and jsonb_typeof(options -> 'insert_bodies') <> 'boolean' then 'insert_bodies is true or false'
+        when options ? 'truncate' and options ->> 'truncate' is distinct from 'record' and options ->> 'truncate' is distinct from 'refuse'
+            then 'truncate is record or refuse'
+        when (select count(*) <> count(distinct u.name) from unnest(v_columns) as u (name)) then 'a column is named twice'
+        else (
+            select string_agg(
+                case
+                    when a.attname is null then format('there is no column %I', u.name)
+                    else format('%I is the tenant or part of the key, which every event names', u.name)
+                end, '; ')
+            from unnest(v_columns) as u (name)
+            left join pg_catalog.pg_attribute as a
+                on a.attrelid = relation and a.attname = u.name and a.attnum > 0 and not a.attisdropped
+            where a.attname is null or u.name = tenant_column or u.name = any (bulkhead.key_of(relation))
+        )
+    end;
+    if v_problem is not null then
+        raise exception using
+            errcode = 'BH002',
+            message = format('%s cannot be protected with these options: %s', relation, v_problem),
+            hint = 'Example: {"ignore": ["search"], "mask": ["email"], "cap": {"body": 10000}, "insert_bodies": false, "truncate": "refuse"}';
+    end if;
+    -- The numbers let a masked column stay masked when it is renamed.
+    return options || case when v_columns is null then '{}' else jsonb_build_object('columns', (
+        select jsonb_object_agg(a.attname, a.attnum)
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = relation and a.attname = any (v_columns) and a.attnum > 0
+    )) end;
+end
+$$;
+comment on function bulkhead.checked_options(regclass, name, jsonb) is 'The options of protect(), with the columns'' numbers; BH002 says what is wrong with them';
+revoke all on function bulkhead.checked_options(regclass, name, jsonb) from public;
+
+create function bulkhead.followed_options(relation regclass, options jsonb, declared_columns jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_column record;
+    v_list text;
+begin
+    for v_column in
+        select c.key as name, a.attname as now
+        from jsonb_each_text(options -> 'columns') as c
+        left join pg_catalog.pg_attribute as a
+            on a.attrelid = relation and a.attnum = c.value::smallint and not a.attisdropped and not declared_columns ? a.attname
+        where not exists (
+            select from pg_catalog.pg_attribute as b where b.attrelid = relation and b.attname = c.key and not b.attisdropped
+        )
+    loop
+        foreach v_list in array array['ignore', 'mask'] loop
+            if options -> v_list ? v_column.name then
+                options := jsonb_set(options, array[v_list], (options -> v_list) - v_column.name
+                    || case when v_column.now is null then '[]' else jsonb_build_array(v_column.now) end);
+            end if;
+        end loop;
+        foreach v_list in array array['cap', 'columns'] loop
+            if options -> v_list ? v_column.name then
+                options := jsonb_set(options, array[v_list], (options -> v_list) - v_column.name
+                    || case when v_column.now is null then '{}' else jsonb_build_object(v_column.now, options -> v_list -> v_column.name) end);
+            end if;
+        end loop;
+    end loop;
+    return options;
+end
+$$;
+comment on function bulkhead.followed_options(regclass, jsonb, jsonb) is 'The options after columns were renamed or dropped';
+revoke all on function bulkhead.followed_options(regclass, jsonb, jsonb) from public;
 
 create function bulkhead.follow_schema()
 returns integer
@@ -535,20 +766,23 @@ set lock_timeout = '5s'
 as $$
 declare
     v_table record;
+    v_options jsonb;
     v_followed integer := 0;
 begin
     for v_table in
-        select t.relation, t.tenant_column, t.audit_function, state.now
+        select t.relation, t.tenant_column, t.audit_function, t.options, t.declared -> 'columns' as declared, observed.columns
         from bulkhead.protected_tables as t
-        cross join lateral (select bulkhead.observed_state(t.relation) as now) as state
+        cross join lateral (select bulkhead.observed_columns(t.relation) as columns) as observed
         where t.parent is null
             and t.declared ? 'columns'
-            and t.declared -> 'columns' <> state.now -> 'columns'
+            and t.declared -> 'columns' <> observed.columns
             -- Without its tenant column or its key a table stays as it is: its writes fail, and status says why.
-            and state.now -> 'columns' ? t.tenant_column
+            and observed.columns ? t.tenant_column
             and bulkhead.key_of(t.relation) is not null
     loop
-        perform bulkhead.create_audit_function(v_table.relation, v_table.tenant_column, v_table.audit_function);
+        v_options := bulkhead.followed_options(v_table.relation, v_table.options, v_table.declared);
+        update bulkhead.protected_tables as t set options = v_options where t.relation = v_table.relation and t.options <> v_options;
+        perform bulkhead.create_audit_function(v_table.relation, v_table.tenant_column, v_table.audit_function, v_options);
         -- Only what follows from the new columns is declared anew; every other drift stays a finding.
         update bulkhead.protected_tables as t set
             key_columns = bulkhead.key_of(v_table.relation),
@@ -568,7 +802,7 @@ begin
         where self.relation = t.relation
             and (t.relation = v_table.relation or t.parent = v_table.relation);
         perform bulkhead.log_change('follow', bulkhead.qualified(v_table.relation), null,
-            jsonb_build_object('columns', v_table.now -> 'columns'));
+            jsonb_build_object('columns', v_table.columns));
         v_followed := v_followed + 1;
     end loop;
     return v_followed + bulkhead.cover_children();
@@ -576,6 +810,27 @@ end
 $$;
 comment on function bulkhead.follow_schema() is 'Brings the generated code up to date with columns that were added, dropped or renamed, and covers new partitions; returns how many tables it touched. Runs each minute, and at once where event triggers are allowed';
 revoke all on function bulkhead.follow_schema() from public;
+
+create function bulkhead.log_ddl(relation regclass, command text)
+returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.log_change('ddl', bulkhead.qualified(relation), null, jsonb_build_object('command', command))
+    -- One event a kind and transaction: a migration says a thing once.
+    where not exists (
+        select
+        from bulkhead.audit_events as e
+        where e.xid = pg_current_xact_id()::text::bigint
+            and e.operation = 'bulkhead.ddl'
+            and e.table_name = bulkhead.qualified(relation)
+            and e.metadata ->> 'command' = command
+    )
+$$;
+comment on function bulkhead.log_ddl(regclass, text) is 'Records that a protected table''s definition was changed; the statement itself may hold secrets and is not kept';
+revoke all on function bulkhead.log_ddl(regclass, text) from public;
 
 -- Definer: whoever owns a table may change it, and the kit's tables are not theirs.
 create function bulkhead.follow_ddl()
@@ -586,7 +841,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform bulkhead.follow_schema();
+    perform bulkhead.log_ddl(t.relation, c.command_tag)
+    from pg_event_trigger_ddl_commands() as c
+    left join pg_catalog.pg_policy as p on c.classid = 'pg_catalog.pg_policy'::regclass and p.oid = c.objid
+    left join pg_catalog.pg_trigger as g on c.classid = 'pg_catalog.pg_trigger'::regclass and g.oid = c.objid
+    join bulkhead.protected_tables as t
+        on t.relation = coalesce(p.polrelid, g.tgrelid, case when c.classid = 'pg_catalog.pg_class'::regclass then c.objid end);
+    if tg_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE') then
+        perform bulkhead.follow_schema();
+    end if;
 end
 $$;
 comment on function bulkhead.follow_ddl() is 'Event trigger: the same as bulkhead.follow_schema(), in the transaction that changes a table';
@@ -595,7 +858,9 @@ revoke all on function bulkhead.follow_ddl() from public;
 do $$
 begin
     create event trigger bulkhead_follow_ddl on ddl_command_end
-    when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE')
+    when tag in (
+        'CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE', 'CREATE POLICY', 'ALTER POLICY', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE'
+    )
     execute function bulkhead.follow_ddl();
 exception
     when insufficient_privilege then

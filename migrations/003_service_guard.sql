@@ -529,7 +529,7 @@ $$;
 comment on function bulkhead.refuse_write(bulkhead.write_context, text, text) is 'Raises 42501 with the reason and the remedy';
 revoke all on function bulkhead.refuse_write(bulkhead.write_context, text, text) from public;
 
--- Definer: counts rows of a table that the trigger functions'' owner may not read.
+-- Definer: reads rows of a table that the trigger functions'' owner may not read.
 create function bulkhead.log_truncate(context bulkhead.write_context, relation oid, table_name text, tenant_column name)
 returns void
 language plpgsql
@@ -538,15 +538,23 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
+declare
+    v_root bulkhead.protected_tables := (
+        select root
+        from bulkhead.protected_tables as t
+        join bulkhead.protected_tables as root on root.relation = coalesce(t.parent, t.relation)
+        where t.relation = log_truncate.relation
+    );
 begin
+    -- ONLY: children report their own rows.
     execute format(
-        'insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, request_id, metadata)'
-        ' select t.%I::text, $1, $2, $3, ''TRUNCATE'', $4, jsonb_build_object(''rows'', count(*)) from %s as t group by 1',
-        tenant_column, bulkhead.qualified(relation))
-    using context.actor, context.caller, table_name, context.request_id;
+        'insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, record_id, before, request_id, application_name, ip_address)'
+        ' select t.%I::text, $1.actor, $1.caller, $2, ''TRUNCATE'', %s, %s, $1.request_id, $1.application_name, $1.ip_address from only %s as t',
+        tenant_column, bulkhead.ledger_key(v_root.key_columns, 't'), bulkhead.ledger_row(relation, 't', v_root.options), bulkhead.qualified(relation))
+    using context, table_name;
 end
 $$;
-comment on function bulkhead.log_truncate(bulkhead.write_context, oid, text, name) is 'One event a tenant with the number of rows that a TRUNCATE takes; only platform roles get this far';
+comment on function bulkhead.log_truncate(bulkhead.write_context, oid, text, name) is 'One event for each row that a TRUNCATE takes; only platform roles get this far';
 revoke all on function bulkhead.log_truncate(bulkhead.write_context, oid, text, name) from public;
 
 grant execute on function

@@ -555,7 +555,7 @@ begin
         $sql$
         select
             e.table_name, coalesce(e.tenant_id, ''), date_trunc('hour', e.created_at, 'UTC'), e.xid, e.operation,
-            sum(case when e.operation = 'TRUNCATE' then coalesce((e.metadata ->> 'rows')::bigint, 0) else 1 end)::bigint
+            count(*)
         from bulkhead.audit_events as e
         where e.xid >= %s
             and e.xid < %s

@@ -71,7 +71,7 @@ select set_eq(
     $$select proname::text from kit_functions where prosecdef and prorettype <> 'trigger'::regtype$$,
     array[
         'create_tenant', 'current_tenants', 'current_write_context', 'follow_ddl', 'log_event', 'log_truncate',
-        'record_platform_access', 'record_refused_write', 'audited_table', 'history'
+        'masked_value', 'record_platform_access', 'record_refused_write', 'audited_table', 'history'
     ],
     'the security definers are the listed ones'
 );

@@ -16,7 +16,7 @@ export function prepareStep(): Step {
     up: [
       `do $bulkhead$
 begin
-    if to_regprocedure('bulkhead.protect(regclass, name)') is null then
+    if to_regprocedure('bulkhead.protect(regclass, name, jsonb)') is null then
         raise exception using
             errcode = 'BH001',
             message = 'Cannot adopt: Bulkhead''s own migrations are not applied here; apply them first, then this file again';
