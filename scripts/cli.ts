@@ -48,6 +48,14 @@ const COMMANDS: Record<string, Entry> = {
     summary: "write the tenant boundary as a file to commit",
     load: () => import("./diff/snapshot.ts"),
   },
+  matrix: {
+    summary: "try every role, table and verb, and roll it back",
+    load: () => import("./hardening/matrix.ts"),
+  },
+  tests: {
+    summary: "write pgTAP tests for your own schema",
+    load: () => import("./tests/generate.ts"),
+  },
   repair: {
     summary: "put the declared state back",
     load: () => import("./hardening/repair.ts"),

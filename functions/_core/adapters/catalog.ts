@@ -152,7 +152,10 @@ const KIT = `
  * @example
  * const catalog = await readCatalog(sql);
  */
-export async function readCatalog(sql: Sql): Promise<Catalog> {
+export async function readCatalog(
+  sql: Sql,
+  options: { also?: readonly string[] } = {},
+): Promise<Catalog> {
   let found: unknown;
   await sql.begin("isolation level repeatable read read only", async (tx) => {
     // Compiling such queries takes seconds, running them milliseconds; and names must come out qualified.
@@ -161,7 +164,7 @@ export async function readCatalog(sql: Sql): Promise<Catalog> {
       `select current_database() as database, current_setting('server_version_num')::integer as version,
          (${TABLES}) as tables, (${ROUTINES}) as routines, (${VIEWS}) as views,
          to_regclass('bulkhead.protected_tables') is not null as installed`,
-      [PLATFORM],
+      [PLATFORM.filter((schema) => !options.also?.includes(schema))],
     );
     const kit = row?.["installed"] === true ? (await tx.unsafe(KIT))[0]?.["kit"] : null;
     found = { ...row, kit };

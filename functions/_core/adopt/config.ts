@@ -35,6 +35,8 @@ export const configSchema = z.strictObject({
     tenant_column: name.optional(),
     /** A SQL predicate, such as `is_active`. */
     active: z.string().optional(),
+    /** The column that says a member's role; `bulkhead matrix` tries every value. */
+    role_column: name.optional(),
   }).optional(),
   roles: z.strictObject({
     /** Log in directly and name their tenant themselves. */
@@ -52,6 +54,8 @@ export const configSchema = z.strictObject({
   /** `pin` sets a search_path, `close` revokes from public and anon, `invoker` gives up the owner's rights. */
   functions: z.record(z.string(), z.array(z.enum(["pin", "close", "invoker"]))).default({}),
   views: z.record(z.string(), z.enum(["keep", "invoker", "close"])).default({}),
+  /** Values for the rows that `bulkhead matrix` and `tests generate` write: by table, column = SQL. */
+  seed: z.record(qualifiedName, z.record(name, z.string().min(1))).default({}),
 });
 
 export type Config = z.infer<typeof configSchema>;
