@@ -44,7 +44,11 @@ create table bulkhead.audit_seals (
 comment on table bulkhead.audit_seals is 'The hash chain: one row a sealed interval of transactions [lo, hi) and ledger partition, a new era, a retired partition. Append-only';
 comment on column bulkhead.audit_seals.root is 'kind seal: Merkle root over the tenants'' shares; era: hash of its row; retire: sha256 of the export';
 comment on column bulkhead.audit_seals.xid is 'The transaction that sealed: what a backup taken before it does not have';
+create index audit_seals_interval on bulkhead.audit_seals (era, hi, lo);
+create index audit_seals_kind on bulkhead.audit_seals (kind, part) where kind <> 'seal';
 select from bulkhead.make_append_only('bulkhead.audit_seals');
+-- Few among very many: every verification asks for them.
+create index audit_events_erase on bulkhead.audit_events (id) where operation = 'bulkhead.erase';
 
 create table bulkhead.audit_shares (
     id bigint generated always as identity primary key,
@@ -631,19 +635,34 @@ $$;
 comment on function bulkhead.broken_links(bigint, bigint) is 'Rows of the chain that do not follow from the one before';
 revoke all on function bulkhead.broken_links(bigint, bigint) from public;
 
-create function bulkhead.broken_shares(seq bigint)
-returns table (tenant_id text, problem text)
-language sql
+create function bulkhead.broken_shares(era bigint, lo bigint, hi bigint)
+returns table (seq bigint, part text, problem text, tenant_id text)
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    with leaves as (
+#variable_conflict use_variable
+declare
+    v_retired text[] := array(select s.part from bulkhead.audit_seals as s where s.kind = 'retire');
+begin
+    return query
+    with seals as materialized (
+        select s.seq, s.part, s.events, s.root
+        from bulkhead.audit_seals as s
+        where s.era = broken_shares.era and s.hi > broken_shares.lo and s.hi <= broken_shares.hi and s.kind = 'seal'
+            and s.part <> all (v_retired)
+    ),
+    shares as materialized (
+        select a.id, a.seq, a.tenant_id, a.events, a.root, bulkhead.share_hash(a.tenant_id, a.previous, a.events, a.root) as hash
+        from bulkhead.audit_shares as a
+        where a.seq between (select min(s.seq) from seals as s) and (select max(s.seq) from seals as s)
+            and a.seq in (select s.seq from seals as s)
+    ),
+    leaves as (
         select l.share, l.id, l.leaf, (row_number() over (partition by l.share order by l.id) - 1) / 1024 as block
         from bulkhead.audit_leaves as l
-        where l.share between
-            (select min(s.id) from bulkhead.audit_shares as s where s.seq = broken_shares.seq)
-            and (select max(s.id) from bulkhead.audit_shares as s where s.seq = broken_shares.seq)
+        where l.share between (select min(s.id) from shares as s) and (select max(s.id) from shares as s)
     ),
     present as (
         select b.share, sum(b.events) as events, bulkhead.merkle_root(array_agg(b.root order by b.block)) as root
@@ -653,27 +672,27 @@ as $$
             group by leaves.share, leaves.block
         ) as b
         group by b.share
+    ),
+    found as (
+        select s.seq, sum(s.events)::bigint as events, bulkhead.merkle_root(array_agg(s.hash order by s.hash)) as root
+        from shares as s
+        group by s.seq
     )
-    select s.tenant_id, 'leaves of this tenant''s share were changed, added or removed after they were sealed'
-    from (select a.* from bulkhead.audit_shares as a where a.seq = broken_shares.seq) as s
-    full join present on present.share = s.id
+    select seals.seq, seals.part, 'leaves of this tenant''s share were changed, added or removed after they were sealed', s.tenant_id
+    from shares as s
+    join seals on seals.seq = s.seq
+    left join present on present.share = s.id
     where (s.events, s.root) is distinct from (present.events, present.root)
     union all
-    select null, 'the tenants'' shares are not those that were sealed'
-    from bulkhead.audit_seals as seal
-    cross join (
-        select sum(s.events)::bigint as events, bulkhead.merkle_root(array_agg(s.hash order by s.hash)) as root
-        from (
-            select a.events, bulkhead.share_hash(a.tenant_id, a.previous, a.events, a.root) as hash
-            from bulkhead.audit_shares as a
-            where a.seq = broken_shares.seq
-        ) as s
-    ) as found
-    where seal.seq = broken_shares.seq
-        and (seal.events, seal.root) is distinct from (found.events, found.root)
+    select seals.seq, seals.part, 'the tenants'' shares are not those that were sealed', null
+    from seals
+    left join found on found.seq = seals.seq
+    where (seals.events, seals.root) is distinct from (found.events, found.root)
+    order by 1;
+end
 $$;
-comment on function bulkhead.broken_shares(bigint) is 'Whether leaves and shares still make the root of their seal';
-revoke all on function bulkhead.broken_shares(bigint) from public;
+comment on function bulkhead.broken_shares(bigint, bigint, bigint) is 'Whether leaves and shares still make the roots of the seals from lo to hi';
+revoke all on function bulkhead.broken_shares(bigint, bigint, bigint) from public;
 
 create function bulkhead.broken_events(era bigint, lo bigint, hi bigint, erased_who int8multirange, erased_what int8multirange)
 returns table (seq bigint, part text, problem text, event_id bigint, tenant_id text)
@@ -686,6 +705,11 @@ as $$
 declare
     v_first bigint := (select e.first_id from bulkhead.audit_eras as e where e.era = broken_events.era);
     v_next bigint := (select e.first_id from bulkhead.audit_eras as e where e.era = broken_events.era + 1);
+    v_attached text[] := array(
+        select c.relname::text
+        from pg_catalog.pg_inherits as i
+        join pg_catalog.pg_class as c on c.oid = i.inhrelid
+        where i.inhparent = 'bulkhead.audit_events'::regclass);
 begin
     return query
     with sealed as (
@@ -693,8 +717,8 @@ begin
         from bulkhead.audit_seals as seal
         join bulkhead.audit_shares as s on s.seq = seal.seq
         join bulkhead.audit_leaves as l on l.share = s.id
-        where seal.era = broken_events.era and seal.lo = broken_events.lo and seal.hi = broken_events.hi and seal.kind = 'seal'
-            and bulkhead.is_attached(seal.part)
+        where seal.era = broken_events.era and seal.hi > broken_events.lo and seal.hi <= broken_events.hi and seal.kind = 'seal'
+            and seal.part = any (v_attached)
     ),
     present as (
         select e as event, e.id, e.tenant_id, c.relname::text as part
@@ -728,15 +752,16 @@ begin
     where compared.problem is not null
     union all
     -- A copy of an event has the leaf of the original.
-    select seal.seq, seal.part, format('%s events, %s were sealed', counted.events, seal.events), null, null
+    select min(seal.seq), seal.part, format('%s events, %s were sealed', counted.events, sum(seal.events)), null, null
     from bulkhead.audit_seals as seal
     join (select present.part, count(*) as events from present group by present.part) as counted on counted.part = seal.part
-    where seal.era = broken_events.era and seal.lo = broken_events.lo and seal.hi = broken_events.hi and seal.kind = 'seal'
-        and seal.events <> counted.events
+    where seal.era = broken_events.era and seal.hi > broken_events.lo and seal.hi <= broken_events.hi and seal.kind = 'seal'
+    group by seal.part, counted.events
+    having sum(seal.events) <> counted.events
     order by 1, 4;
 end
 $$;
-comment on function bulkhead.broken_events(bigint, bigint, bigint, int8multirange, int8multirange) is 'Events of one sealed interval that do not match their leaves';
+comment on function bulkhead.broken_events(bigint, bigint, bigint, int8multirange, int8multirange) is 'Events of the sealed intervals from lo to hi that do not match their leaves';
 revoke all on function bulkhead.broken_events(bigint, bigint, bigint, int8multirange, int8multirange) from public;
 
 create function bulkhead.is_attached(part text)
@@ -794,24 +819,29 @@ begin
         return query select null::bigint, null::text,
             'the anchor is not in the chain: seals were rewritten or cut off after it was taken'::text, null::bigint, null::text;
     end if;
+    -- Neighbouring intervals are compared together: twenty thousand events at a time, or one interval if that is larger.
     for v_interval in
-        select min(s.seq) as seq, s.era, s.lo, s.hi
-        from bulkhead.audit_seals as s
-        where s.kind = 'seal' and s.seq between v_from and v_to
-        group by s.era, s.lo, s.hi
+        select min(g.seq) as seq, g.era, min(g.lo) as lo, max(g.hi) as hi
+        from (
+            select i.seq, i.era, i.lo, i.hi, (sum(i.events) over (order by i.seq) - i.events)::bigint / 20000 as bucket, i.seq / 500 as stretch
+            from (
+                select min(s.seq) as seq, s.era, s.lo, s.hi, sum(s.events) as events
+                from bulkhead.audit_seals as s
+                where s.kind = 'seal' and s.seq between v_from and v_to
+                group by s.era, s.lo, s.hi
+            ) as i
+        ) as g
+        group by g.era, g.bucket, g.stretch
         order by 1
     loop
         return query
         select s.seq, s.part, format('%s is gone or detached: its %s sealed events can''t be read', s.part, s.events), null::bigint, null::text
         from bulkhead.audit_seals as s
-        where s.era = v_interval.era and s.lo = v_interval.lo and s.hi = v_interval.hi and s.kind = 'seal'
+        where s.era = v_interval.era and s.hi > v_interval.lo and s.hi <= v_interval.hi and s.kind = 'seal'
             and not bulkhead.is_attached(s.part) and not bulkhead.is_retired(s.part);
         return query
-        select s.seq, s.part, b.problem, null::bigint, b.tenant_id
-        from bulkhead.audit_seals as s
-        cross join lateral bulkhead.broken_shares(s.seq) as b
-        where s.era = v_interval.era and s.lo = v_interval.lo and s.hi = v_interval.hi and s.kind = 'seal'
-            and not bulkhead.is_retired(s.part);
+        select b.seq, b.part, b.problem, null::bigint, b.tenant_id
+        from bulkhead.broken_shares(v_interval.era, v_interval.lo, v_interval.hi) as b;
         v_listed := 0;
         v_more := 0;
         for v_problem in
@@ -825,7 +855,7 @@ begin
             end if;
         end loop;
         if v_more > 0 then
-            return query select v_interval.seq, null::text, format('and %s more events of this interval', v_more), null::bigint, null::text;
+            return query select v_interval.seq, null::text, format('and %s more events from this seal on', v_more), null::bigint, null::text;
         end if;
     end loop;
 end

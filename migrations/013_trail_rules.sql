@@ -314,7 +314,7 @@ as $$
         'seal_lag',
         'bulkhead.audit_seals',
         format('The oldest event that no seal covers is %s old, at most 5 minutes are allowed', date_trunc('second', now() - waiting.oldest))
-        || coalesce(format('; it is held back by %s: end that first (%s)', blocker.detail, blocker.remedy), ''),
+        || coalesce('; it is held back by ' || blocker.detail || ': end that first, ' || blocker.remedy, ''),
         'select bulkhead.seal();',
         case when blocker.detail is null then 'select max(sealed_at) from bulkhead.audit_seals' else 'select * from bulkhead.seal_blocker()' end,
         round(extract(epoch from now() - waiting.oldest)),
@@ -337,7 +337,7 @@ as $$
         -- There is always an oldest transaction; one that has just begun holds nothing back.
         select held.detail, held.remedy
         from bulkhead.seal_blocker() as held
-        where coalesce(held.since, '-infinity') < now() - interval '1 minute'
+        where coalesce(held.since, '-infinity') < now() - interval '10 seconds'
         limit 1
     ) as blocker on true
     where waiting.oldest < now() - interval '5 minutes'

@@ -53,9 +53,9 @@ test("seal() covers every event once under concurrent writers, rollbacks and a l
   await long`begin`;
   await long`insert into public.notes (tenant_id, body) values (${ACME}, 'from a long transaction')`;
 
-  const writers = Array.from({ length: 8 }, async (_, writer) => {
+  const writers = Array.from({ length: 16 }, async (_, writer) => {
     const own = postgres(db.url, { max: 1, onnotice: () => {} });
-    for (let i = 0; i < (FULL ? 150 : 40); i++) {
+    for (let i = 0; i < (FULL ? 100 : 20); i++) {
       await own.begin(async (tx) => {
         await tx`insert into public.notes (tenant_id, body) values (${ACME}, ${`${writer}/${i}`})`;
         if (i % 7 === 0) await tx.savepoint((s) => s`select 1 / 0`).catch(() => {});
@@ -112,6 +112,49 @@ test("a prepared transaction is sealed after it ends, not before", async () => {
     select count(*)::int as n from bulkhead.audit_events where after ->> 'body' in ('two-phase', 'later', 'last')
       and xid < (select max(hi) from bulkhead.audit_seals)`;
   assert.equal(row?.["n"], 3);
+  await sql.end();
+  await db.drop();
+});
+
+test("seal_lag names the backend, or the prepared transaction, that holds the seal back", async () => {
+  const { db, sql } = await world();
+  const lag = async () => {
+    const [found] =
+      await sql`select detail from bulkhead.checks_trail() where name = 'seal_lag' and status = 'fail'`;
+    return String(found?.["detail"]);
+  };
+  const old = (session: postgres.Sql) =>
+    session`insert into bulkhead.audit_events (created_at, actor_role, table_name, operation)
+      values (now() - interval '10 minutes', 'postgres', 'public.notes', 'test.old')`;
+  const session = await sql.reserve();
+  await session`begin`;
+  await old(session as unknown as postgres.Sql);
+  const [{ pid } = { pid: 0 }] = await session<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  await old(sql);
+  await sql`select bulkhead.seal()`;
+  const [young] = await sql`select * from bulkhead.seal_blocker()`;
+  assert.equal(young?.["pid"], pid);
+  assert.match(String(young?.["detail"]), /postgres in database/);
+  assert.match(String(young?.["remedy"]), new RegExp(`pg_terminate_backend\\(${pid}\\)`));
+  assert.doesNotMatch(
+    await lag(),
+    /held back/,
+    "a transaction that has just begun is not to blame",
+  );
+  await session`prepare transaction 'stuck'`;
+  session.release();
+  const [prepared] = await sql`select pid, gid, detail, remedy from bulkhead.seal_blocker()`;
+  assert.deepEqual([prepared?.["pid"], prepared?.["gid"]], [null, "stuck"]);
+  assert.match(String(prepared?.["remedy"]), /rollback prepared 'stuck'/);
+  await sleep(10_500);
+  assert.match(
+    await lag(),
+    /held back by the prepared transaction 'stuck'.*rollback prepared 'stuck'/,
+  );
+  await sql`rollback prepared 'stuck'`;
+  await sql`select bulkhead.seal()`;
+  assert.equal(await lag(), "undefined");
+  await assertSealedOnce(sql);
   await sql.end();
   await db.drop();
 });

@@ -143,6 +143,21 @@ export const kitMutations: Mutation[] = [
       "ledger_partition_missing",
     ],
     ["seals are unlogged", "alter table bulkhead.audit_seals set unlogged", "ledger_changed"],
+    [
+      "the salts may be updated without a record",
+      "alter table bulkhead.audit_leaves disable trigger bulkhead_append_only",
+      "ledger_append_only",
+    ],
+    [
+      "shares may be deleted by the back end",
+      "grant delete on bulkhead.audit_shares to service_role",
+      "ledger_grant",
+    ],
+    [
+      "members read the salts",
+      "create policy salts on bulkhead.audit_leaves for select to authenticated using (true)",
+      "ledger_policy",
+    ],
     ["the writer may log in", "alter role bulkhead_audit login", "ledger_role", {
       superuser: true,
     }],
