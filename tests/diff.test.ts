@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,7 @@ import {
   startPostgres,
   withSql,
 } from "./support/postgres.ts";
+import { migrationFiles } from "./support/sql-files.ts";
 
 const BIN = fileURLToPath(new URL("../scripts/bin.mjs", import.meta.url));
 
@@ -193,6 +194,41 @@ describe("bulkhead diff", () => {
       assert.equal(ran.code, 2, args.join(" "));
       assert.match(ran.stderr, new RegExp(`\\[${code}\\]`), args.join(" "));
     }
+  });
+
+  it("takes an installed and an upgraded kit for one change, and a meddled one for what it is", async () => {
+    const kit = migrationFiles();
+    const side = (name: string, meddle: string) => {
+      mkdirSync(join(folder, name));
+      writeFileSync(join(folder, name, "000_base.sql"), BASE);
+      for (const { path, text } of kit) writeFileSync(join(folder, name, basename(path)), text);
+      writeFileSync(
+        join(folder, name, "900_adopt.sql"),
+        `select bulkhead.configure('public.tenants');\nselect bulkhead.protect('public.notes');\n${meddle}`,
+      );
+    };
+    const old =
+      "create or replace function bulkhead.caller() returns name language sql stable as $$ select 'postgres'::name $$;";
+    side("kit", "");
+    side("meddled", old);
+    for (const name of ["kit", "meddled"]) {
+      const wrote = await run(["snapshot", name, "--out", `${name}.json`]);
+      assert.equal(wrote.code, 0, wrote.stderr);
+    }
+    const installed = await run(["diff", "main", "kit", "--json"]);
+    assert.equal(installed.code, 0, installed.stdout + installed.stderr);
+    const found = changesSchema.parse(JSON.parse(installed.stdout));
+    const whole = found.changes.find((one) => one.rule === "kit_installed");
+    assert.equal(whole?.level, "safe", JSON.stringify(whole));
+    assert.ok(found.changes.length < 60, `${found.changes.length}`);
+    const policy = found.changes.find((one) => one.object === "public.notes.bulkhead_tenant");
+    assert.deepEqual(policy?.location, { file: "kit/900_adopt.sql", line: 2 });
+    const upgraded = await run(["diff", "meddled.json", "kit.json"]);
+    assert.equal(upgraded.code, 0, upgraded.stdout);
+    assert.match(upgraded.stdout, /of the kit, each as this version installs it/);
+    const meddled = await run(["diff", "kit.json", "meddled.json"]);
+    assert.equal(meddled.code, 1, meddled.stdout);
+    assert.match(meddled.stdout, /bulkhead\.caller\(\)/);
   });
 
   it("writes the same snapshot twice, without a secret", async () => {

@@ -1,16 +1,19 @@
-import { createHash } from "node:crypto";
+import { join } from "node:path";
 import process from "node:process";
 import { Command, Option } from "commander";
 import pc from "picocolors";
 import { diffSnapshots } from "../../functions/_core/adapters/boundary-diff.ts";
 import type { Diff } from "../../functions/_core/diff/classify.ts";
+import { needsShipped } from "../../functions/_core/diff/kit.ts";
 import { locate } from "../../functions/_core/diff/locate.ts";
 import { renderDiff, renderDiffMarkdown } from "../../functions/_core/diff/render.ts";
 import type { Level } from "../../functions/_core/diff/rule.ts";
+import type { Snapshot } from "../../functions/_core/diff/snapshot.ts";
 import { diffSarif } from "../../functions/_core/diff/sarif.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
-import { readKit } from "../project/kit.ts";
+import { KIT_ROOT, readKit } from "../project/kit.ts";
+import { migrate } from "./migrated.ts";
 import { isFolder } from "./migrations.ts";
 import { checkSide, readSide, type Side } from "./side.ts";
 import { writeWhole } from "./snapshot.ts";
@@ -110,11 +113,17 @@ async function run(
   process.exitCode = failed ? EXIT.red : EXIT.ok;
 }
 
+/** Whether a kit that changed is one that was upgraded is only known by installing this version, and only then asked. */
 async function judge(old: Side, now: Side, options: Options): Promise<Diff> {
-  const diff = await diffSnapshots(old.snapshot, now.snapshot, {
-    shipped: shippedBodies(),
-    tenantColumns: options.tenantColumn,
-  });
+  const ask = async (shipped: Snapshot | null) =>
+    await diffSnapshots(old.snapshot, now.snapshot, {
+      shipped,
+      tenantColumns: options.tenantColumn,
+    });
+  const first = await ask(null);
+  const diff = needsShipped(first)
+    ? await ask((await migrate(join(KIT_ROOT, "migrations"))).snapshot)
+    : first;
   return locate(diff, now.statements);
 }
 
@@ -195,17 +204,6 @@ function formats(
     sarif: () =>
       `${JSON.stringify(diffSarif(diff, { version: readKit().version, fallback }), null, 2)}\n`,
   };
-}
-
-/** Hashes of every function body in the kit's migrations: an upgrade is known by them. */
-export function shippedBodies(): Set<string> {
-  const found = new Set<string>();
-  for (const { text } of readKit().migrations) {
-    for (const [, , body = ""] of text.matchAll(/\$(\w*)\$([\s\S]*?)\$\1\$/g)) {
-      found.add(createHash("sha256").update(body).digest("hex").slice(0, 32));
-    }
-  }
-  return found;
 }
 
 /** Colour only where somebody looks at it; https://no-color.org. */

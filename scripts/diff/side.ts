@@ -5,7 +5,7 @@ import { parseSnapshot, type Snapshot } from "../../functions/_core/diff/snapsho
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { openDatabase } from "../cli/database.ts";
 import { migrate } from "./migrated.ts";
-import { isFolder } from "./migrations.ts";
+import { isFolder, migrationFiles } from "./migrations.ts";
 
 /** One side of a comparison, read. */
 export type Side = {
@@ -52,6 +52,7 @@ export function checkSide(side: string): void {
     if (/^env:[A-Za-z_]\w*$/.test(side)) return;
     throw failed(`"${side}": it names no variable`, "write env:DATABASE_URL");
   }
+  if (isFolder(side)) return void migrationFiles(side);
   if (existsSync(side)) return;
   throw failed(
     `"${side}": there is no such file or folder`,

@@ -1,8 +1,9 @@
-import { type Change, compare } from "./compare.ts";
+import { type Change, compare, objectOf } from "./compare.ts";
+import { isShipped, kitAsAWhole, ofKit, upgradeEntry, wholeKit } from "./kit.ts";
 import { type Level, LEVELS, type Verdict } from "./rule.ts";
 import { RULES } from "./rules.ts";
 import type { Facet, Kind, Snapshot } from "./snapshot.ts";
-import { hasKit, isKit, stateOf, type World } from "./world.ts";
+import { isKit, stateOf, type World } from "./world.ts";
 
 /** Where in the migrations a change was most likely made. */
 export type Location = { file: string; line: number };
@@ -32,7 +33,8 @@ export type Diff = {
 
 export type ClassifyOptions = {
   tree: World["tree"];
-  shipped?: ReadonlySet<string>;
+  /** What this version of the kit installs in an empty database: an upgrade is known by it. */
+  shipped?: Snapshot | null;
   tenantColumns?: readonly string[];
 };
 
@@ -49,14 +51,19 @@ export function classify(before: Snapshot, after: Snapshot, options: ClassifyOpt
     after: stateOf(after),
     renamed: new Map(renamed.flatMap(([from, to]) => [[from, to], [to, from]])),
     tree: options.tree,
-    shipped: options.shipped ?? new Set(),
+    shipped: options.shipped ? stateOf(options.shipped) : null,
     tenantColumns: options.tenantColumns ?? [],
   };
   const entries = renamed.map(([from, to]) => renamedEntry(world, from, to));
   entries.push(...kitAsAWhole(changes, world));
   const told = new Set<string>();
+  let shipped = 0;
   for (const change of changes) {
     if (isFolded(change, changes, world)) continue;
+    if (ofKit(change) && isShipped(change, world)) {
+      shipped++;
+      continue;
+    }
     const { rule, verdict } = judge(change, world);
     if (verdict.level === "safe" && isPart(change, world)) continue;
     // A policy is judged as one: one line, however many of its properties changed.
@@ -67,6 +74,7 @@ export function classify(before: Snapshot, after: Snapshot, options: ClassifyOpt
     }
     entries.push(entryOf(change, rule, verdict));
   }
+  if (shipped > 0) entries.push(upgradeEntry(shipped));
   entries.sort((a, b) =>
     LEVELS.indexOf(b.level) - LEVELS.indexOf(a.level) ||
     (a.object < b.object ? -1 : a.object > b.object ? 1 : 0)
@@ -130,25 +138,6 @@ function entryOf(change: Change, rule: string, verdict: Verdict): Entry {
   };
 }
 
-function objectOf({ kind, on, name }: Change): string {
-  switch (kind) {
-    case "grant":
-      return `${on} to ${name}`;
-    case "default privilege":
-      return `${on} to ${name}`;
-    case "membership":
-      return `${name} in ${on}`;
-    case "setting":
-      return `${name} of ${on}`;
-    case "publication member":
-      return `${name} in ${on}`;
-    case "kit job":
-      return name;
-    default:
-      return on === "" ? name : `${on}.${name}`;
-  }
-}
-
 /** The table, view or function that a change belongs to. */
 function ownerOf(change: Change): { kind: string; id: string } | null {
   if (["column", "constraint", "index", "policy", "trigger", "rule"].includes(change.kind)) {
@@ -191,48 +180,6 @@ function isFolded(change: Change, changes: readonly Change[], world: World): boo
   return change.kind === "grant" && !change.on.startsWith("column ") && !isKit(owner.id) &&
     changes.some((one) => one.op === "added" && one.kind === owner.kind && one.name === owner.id) &&
     (RELATIONS.some((kind) => kind === owner.kind) || owner.kind === "function");
-}
-
-const wholeKit = (world: World) => hasKit(world.before) !== hasKit(world.after);
-
-function ofKit({ kind, on, name }: Change): boolean {
-  if (["protected table", "exempt table"].includes(kind)) return false;
-  if (kind.startsWith("kit ")) return true;
-  const id = kind === "grant" ? on.replace(/^[a-z ]+ /, "") : on === "" ? name : on;
-  return isKit(id.replace(/\(.*$/, "")) || (kind === "role" && name === "bulkhead_audit") ||
-    (kind === "membership" && (on === "bulkhead_audit" || name === "bulkhead_audit")) ||
-    (kind === "event trigger" && name.startsWith("bulkhead_"));
-}
-
-/** Installing and uninstalling the kit is one change, not a thousand. */
-function kitAsAWhole(changes: readonly Change[], world: World): Entry[] {
-  if (!wholeKit(world)) return [];
-  const installed = hasKit(world.after);
-  const others = changes.filter((one) =>
-    one.kind === "function" && one.op === "added" && ofKit(one) &&
-    !world.shipped.has(String(one.after?.["body"] ?? "")) &&
-    !world.after.all("trigger").some((each) =>
-      each["function"] === one.name && each.name.startsWith("bulkhead_")
-    )
-  );
-  const strange = installed && world.shipped.size > 0 ? others.map((one) => one.name) : [];
-  return [{
-    rule: installed ? "kit_installed" : "kit_removed",
-    level: installed ? strange.length > 0 ? "review" : "safe" : "dangerous",
-    kind: "schema",
-    object: "bulkhead",
-    op: installed ? "added" : "removed",
-    facet: "",
-    before: null,
-    after: null,
-    why: !installed
-      ? "guard, trail and checks are gone"
-      : strange.length === 0
-      ? "the kit is installed"
-      : `the kit is installed, with functions that this version does not ship: ${
-        strange.slice(0, 5).join(", ")
-      }`,
-  }];
 }
 
 function notesOf(before: Snapshot, after: Snapshot): string[] {

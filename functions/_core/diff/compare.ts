@@ -13,7 +13,7 @@ export type Change = {
 };
 
 /** Read off another property, which is compared. */
-const DERIVED: ReadonlySet<string> = new Set(["kind", "on", "name", "does", "reads"]);
+export const DERIVED: ReadonlySet<string> = new Set(["kind", "on", "name", "does", "reads"]);
 /** Named by Postgres or by habit: the same thing under another name is the same thing. */
 const RENAMED: ReadonlySet<Kind> = new Set(["constraint", "index"]);
 
@@ -152,4 +152,24 @@ function isRename(change: Change, all: readonly Change[]): boolean {
     other.kind === change.kind && other.on === change.on && other.op !== change.op &&
     other.op !== "changed" && print(other) === mine
   );
+}
+
+/** The object of a change, for people. */
+export function objectOf({ kind, on, name }: Change): string {
+  switch (kind) {
+    case "grant":
+      return `${on} to ${name}`;
+    case "default privilege":
+      return `${on} to ${name}`;
+    case "membership":
+      return `${name} in ${on}`;
+    case "setting":
+      return `${name} of ${on}`;
+    case "publication member":
+      return `${name} in ${on}`;
+    case "kit job":
+      return name;
+    default:
+      return on === "" ? name : `${on}.${name}`;
+  }
 }

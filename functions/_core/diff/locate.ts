@@ -31,6 +31,10 @@ const FACET: Record<string, RegExp> = {
   replicaIdentity: /replica\s+identity/i,
 };
 
+/** What the kit says of its own objects names tables of the project in passing. */
+const KIT_OWN =
+  /^\s*(create|alter|comment\s+on|insert\s+into|grant|revoke|drop)\b[^;']{0,120}\bbulkhead(_api)?\b/i;
+
 /**
  * Say for each change which statement most likely made it: the last one that speaks of this kind of change and names
  * the object, else the last one that names it. A change that no statement names stays without a place.
@@ -50,15 +54,26 @@ export function locate(diff: Diff, statements: readonly PlacedStatement[]): Diff
     return undefined;
   };
   const place = (entry: Entry): Location | undefined => {
+    if (entry.object === "bulkhead") return undefined;
+    const ofKit = /\bbulkhead(_api)?\./.test(entry.object);
     const { own, table } = namesIn(entry);
     const names = (at: number, all: readonly string[]) =>
       all.length > 0 && all.every((one) => (words[at] ?? new Set()).has(one));
     const about = FACET[entry.facet] ?? ABOUT[entry.kind];
     const speaks = (at: number) => about === undefined || about.test(statements[at]?.text ?? "");
-    return find((at) => speaks(at) && names(at, [...own, ...table])) ??
-      find((at) => speaks(at) && names(at, own)) ??
-      find((at) => speaks(at) && names(at, table)) ??
-      find((at) => names(at, table.length > 0 ? table : own));
+    const may = (at: number) => {
+      const text = statements[at]?.text ?? "";
+      if (!ofKit && KIT_OWN.test(text)) return false;
+      return entry.op !== "removed" || !/^\s*(create|comment|insert|grant)\b/i.test(text);
+    };
+    const where = table.length > 0 ? table : own;
+    // What names neither is often made by a call: bulkhead.protect('public.notes').
+    const calls = (at: number) => /^\s*(select|do|call)\b/i.test(statements[at]?.text ?? "");
+    const exact = table.length > 0
+      ? find((at) => may(at) && speaks(at) && names(at, [...own, ...table]))
+      : undefined;
+    return exact ?? find((at) => may(at) && (speaks(at) || calls(at)) && names(at, where)) ??
+      find((at) => may(at) && names(at, where));
   };
   return {
     ...diff,

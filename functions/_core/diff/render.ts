@@ -67,6 +67,7 @@ export function values(entry: Entry): string {
   if (entry.op !== "changed" || ["body", "definition", "arguments"].includes(entry.facet)) {
     return "";
   }
+  if (entry.before === null && entry.after === null) return "";
   return `was ${show(entry.before)}, is ${show(entry.after)}`;
 }
 

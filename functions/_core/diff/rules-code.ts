@@ -118,34 +118,38 @@ const isKitFunction = (id: string) => isKit(id.replace(/\(.*$/, ""));
 
 function kitFunction(change: Change, world: World): Verdict | null {
   if (!isKitFunction(change.name)) return null;
-  const shipped = world.shipped.has(text(change.after, "body"));
   if (change.op === "removed") {
     return /^bulkhead\.audit_/.test(change.name) && !guards(world.after, change.name)
       ? review("the guard of a table that is not there any more")
       : dangerous("a function of the kit is gone");
   }
   if (change.op === "added") {
-    if (shipped) return review("a function of this version of the kit");
     return guards(world.after, change.name)
       ? safe("the guard of a table, as bulkhead.protect() writes it")
       : dangerous("nobody shipped it: the kit's schema takes no functions of others");
   }
-  if (change.facet === "body" && shipped) return review("as this version of the kit ships it");
   if (change.facet === "body" && regenerated(change, world)) {
-    return review("written anew for the columns that its table has now");
+    return review(
+      "written anew by protect(): for its table's columns, or by another version of the kit",
+    );
   }
   return dangerous(`a function of the kit is not as installed: ${change.facet}`);
 }
 
-/** Generated code follows the columns of its table. */
+/** Generated code follows the columns of its table, and the kit's version. */
 function regenerated(change: Change, world: World): boolean {
-  const does = names(change.after, "reads");
-  return guards(world.after, change.name) && does.includes("bulkhead.audit_events") &&
-    world.after.all("trigger").some((one) =>
-      text(one, "function") === change.name &&
-      JSON.stringify(world.after.on("column", one.on)) !==
-        JSON.stringify(world.before.on("column", one.on))
-    );
+  if (!guards(world.after, change.name)) return false;
+  if (!names(change.after, "reads").includes("bulkhead.audit_events")) return false;
+  const writer = "bulkhead.create_audit_function(regclass,name,name)";
+  const body = (state: State | null) => state?.get("function", "", writer)?.["body"];
+  if (body(world.before) !== body(world.after) && body(world.after) === body(world.shipped)) {
+    return true;
+  }
+  return world.after.all("trigger").some((one) =>
+    text(one, "function") === change.name &&
+    JSON.stringify(world.after.on("column", one.on)) !==
+      JSON.stringify(world.before.on("column", one.on))
+  );
 }
 
 function guards(state: State, routine: string): boolean {

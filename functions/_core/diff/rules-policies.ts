@@ -3,7 +3,7 @@ import { newProblems, policyShift } from "./policy-change.ts";
 import { callers } from "./rights.ts";
 import { dangerous, review, type Rule, safe, type Verdict } from "./rule.ts";
 import { names, text, type Thing } from "./snapshot.ts";
-import { isKit, isTenants, sealed, type World } from "./world.ts";
+import { hasKit, isKit, isTenants, sealed, tied, type World } from "./world.ts";
 
 /** Policies, judged by the trees of their expressions. */
 export const POLICY_RULES: readonly Rule[] = [
@@ -48,15 +48,16 @@ function added(change: Change, world: World): Verdict | null {
   if (policy["permissive"] === false) return safe("a restrictive policy only holds back");
   const verdict = opened(world, change, policy, "another way in");
   const isNew = world.before.get("table", "", change.on) === undefined;
-  return isNew && verdict.why.startsWith("another way in;")
-    ? safe("members, inside the restrictive tenant policy")
+  const kits = hasKit(world.after) && change.name.startsWith("bulkhead_") &&
+    tied(world, world.after, policy, text(policy, "using"));
+  return (isNew || kits) && verdict.why.startsWith("another way in;")
+    ? safe("a way in, inside the restrictive tenant policy")
     : verdict;
 }
 
 /** A policy that opens (more than it did): how bad, with what is beneath it. */
 function opened(world: World, change: Change, policy: Thing, what: string): Verdict {
-  const floor = sealed(world, world.after, change.on) &&
-    (sealed(world, world.before, change.on) || !world.before.get("table", "", change.on));
+  const floor = sealed(world, world.after, change.on);
   const problems = newProblems(world, world.before, world.after, policy);
   const tenants = isTenants(world, change.on);
   const asks = /auth\.|current_tenant|current_setting|uid\(\)|jwt\(\)/.test(

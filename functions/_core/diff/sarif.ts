@@ -4,7 +4,7 @@ import { RULES } from "./rules.ts";
 
 const LEVEL = { dangerous: "error", review: "warning", safe: "note" } as const;
 /** Rules that speak of the whole. */
-const WHOLE = ["table_renamed", "kit_installed", "kit_removed", "unknown_change"];
+const WHOLE = ["table_renamed", "kit_installed", "kit_removed", "kit_upgraded", "unknown_change"];
 
 /**
  * A comparison as SARIF 2.1.0; safe changes are left out. `fallback` is the artefact of a change whose line is unknown.

@@ -21,13 +21,15 @@ export type World = {
   renamed: ReadonlyMap<string, string>;
   /** An expression as a tree. */
   tree(expression: string): unknown;
-  /** Hashes of the function bodies that this version of the kit ships. */
-  shipped: ReadonlySet<string>;
+  /** What this version of the kit installs; null where nobody looked. */
+  shipped: State | null;
   /** Names given by the caller, instead of a guess. */
   tenantColumns: readonly string[];
 };
 
-export const API_ROLES = ["public", "anon", "authenticated", "authenticator", "service_role"];
+export const API_ROLES = [
+  ...["public", "anon", "authenticated", "authenticator", "service_role", "bulkhead_service"],
+];
 const LIKELY = /^(tenant|org|organi[sz]ation|workspace|team|company|account|customer)_?id$/i;
 const MEMBERS =
   /^(members?|memberships?|(team|org|organi[sz]ation|tenant|workspace|account|company)_(members?|users?|memberships?)|user_(tenants|orgs|organi[sz]ations|roles))$/i;
@@ -142,7 +144,8 @@ const HOLES = [
   ...["user_metadata", "no_own_column", "current_user", "membership_without_tenant"],
 ];
 
-function tied(world: World, state: State, policy: Thing, expression: string): boolean {
+/** Whether an expression looks at the tenant of the row, and its policy has no hole. */
+export function tied(world: World, state: State, policy: Thing, expression: string): boolean {
   const column = tenantColumn(world, policy.on);
   let looks = false;
   visit(world.tree(expression), (type, fields) => {
