@@ -11,6 +11,9 @@ import { TokenError } from "../service/open-session.ts";
 import { parseActor } from "../service/tenant-scope.ts";
 import { claimReader, type ClaimRules } from "../service/token-claims.ts";
 
+export { openSession, TokenError } from "../service/open-session.ts";
+export type { OpenedSession, SessionOptions, TenantSession } from "../service/open-session.ts";
+
 /** With what tokens are checked: the project's shared secret, its published keys, or keys at hand. */
 export type TokenKeys =
   | { secret: string; jwksUrl?: never; jwks?: never }

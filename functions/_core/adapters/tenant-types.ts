@@ -133,10 +133,29 @@ export type TenantStorage = {
   >;
 };
 
+/** Without a generated `Database`: any name, and columns of unknown type. */
+type UntypedTables = Record<
+  string,
+  Pick<PostgrestQueryBuilder<Rest, GeneratedSchema, GeneratedTable, string>, Verbs>
+>;
+type UntypedRpc = (
+  name: string,
+  args?: Record<string, unknown>,
+  options?: { head?: boolean; get?: boolean; count?: "exact" | "planned" | "estimated" },
+) => PostgrestFilterBuilder<
+  Rest,
+  GeneratedSchema,
+  Record<string, unknown>,
+  unknown,
+  string,
+  null,
+  "RPC"
+>;
+
 /** The types of a client's surface. */
 export type SurfaceOf<Database, Column extends string = "tenant_id"> = {
-  tables: TenantTables<Database, Column>;
-  rpc: TenantRpc<Database, Column>;
+  tables: unknown extends Database ? UntypedTables : TenantTables<Database, Column>;
+  rpc: unknown extends Database ? UntypedRpc : TenantRpc<Database, Column>;
   storage: TenantStorage;
   functions: Pick<FunctionsClient, "invoke">;
   platform: SupabaseClient<Database>;
