@@ -4,8 +4,9 @@ import { ledger } from "./ledger.ts";
 import type { Row } from "./measure.ts";
 import { reads } from "./reads.ts";
 import { status } from "./status.ts";
+import { wrapper } from "./wrapper.ts";
 
-const BENCHES: Record<string, () => Promise<Row[]>> = { audit: ledger, reads, status };
+const BENCHES: Record<string, () => Promise<Row[]>> = { audit: ledger, reads, status, wrapper };
 
 const asked = process.argv.slice(2).filter((argument) => argument !== "--full");
 const unknown = asked.filter((name) => !(name in BENCHES));
