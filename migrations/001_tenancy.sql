@@ -482,8 +482,9 @@ begin
     end loop;
     -- The membership table may be another one than before.
     perform bulkhead.follow_membership();
-    -- What was generated here is compared from now on.
+    -- What was generated and set here is compared from now on.
     perform bulkhead.declare_generated();
+    perform bulkhead.declare_settings();
     perform bulkhead.log_change('configure', 'bulkhead.settings', null, (select to_jsonb(s) from bulkhead.settings as s));
 end
 $$;
@@ -1016,7 +1017,8 @@ begin
     perform bulkhead.grant_to_service(relation);
     execute format('revoke all on table %s from public, anon', v_table);
     -- TRUNCATE passes by every policy, REFERENCES probes keys, TRIGGER runs code as the writer.
-    execute format('revoke truncate, references, trigger on table %s from service_role, %s', v_table, v_roles);
+    execute format('revoke truncate, references, trigger%s on table %s from service_role, %s',
+        case when current_setting('server_version_num')::integer >= 170000 then ', maintain' else '' end, v_table, v_roles);
 end
 $$;
 comment on function bulkhead.close_table(regclass, name) is 'RLS enabled and forced, the restrictive policy, nothing for anon, the tenant''s rows for the back end''s role';
@@ -1051,7 +1053,7 @@ as $$
         'constraints', (
             select coalesce(jsonb_object_agg(c.conname, pg_get_constraintdef(c.oid)), '{}')
             from pg_catalog.pg_constraint as c
-            where c.conrelid = relation and c.contype in ('p', 'u', 'f')
+            where c.conrelid = relation and c.contype in ('p', 'u', 'f', 'c', 'x')
         ),
         'policies', (
             select coalesce(jsonb_object_agg(p.polname, jsonb_build_object(

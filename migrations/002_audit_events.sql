@@ -755,6 +755,39 @@ $$;
 comment on function bulkhead.followed_options(regclass, jsonb, jsonb) is 'The options after columns were renamed or dropped';
 revoke all on function bulkhead.followed_options(regclass, jsonb, jsonb) from public;
 
+-- A check speaks of its columns: it goes with one that was dropped, and is written anew for one of another name or type.
+create function bulkhead.followed_checks(declared jsonb, present jsonb, declared_columns jsonb, present_columns jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_object_agg(followed.name, followed.definition) filter (where followed.definition is not null), '{}')
+    from (
+        select
+            d.key as name,
+            case
+                when d.value not like 'CHECK %' or not exists (
+                    select
+                    from jsonb_each_text(declared_columns) as c
+                    where present_columns ->> c.key is distinct from c.value
+                        and strpos(d.value, c.key) > 0
+                ) then d.value
+                when present ? d.key then present ->> d.key
+                when exists (
+                    select
+                    from jsonb_object_keys(declared_columns) as c (name)
+                    where not present_columns ? c.name
+                        and strpos(d.value, c.name) > 0
+                ) then null
+                else d.value
+            end as definition
+        from jsonb_each_text(declared) as d
+    ) as followed
+$$;
+comment on function bulkhead.followed_checks(jsonb, jsonb, jsonb, jsonb) is 'Declared constraints after columns changed: checks of these columns as they are now';
+revoke all on function bulkhead.followed_checks(jsonb, jsonb, jsonb, jsonb) from public;
+
 create function bulkhead.follow_schema()
 returns integer
 language plpgsql
@@ -787,7 +820,11 @@ begin
         update bulkhead.protected_tables as t set
             key_columns = bulkhead.key_of(v_table.relation),
             declared = t.declared
-                || jsonb_build_object('columns', state.now -> 'columns')
+                || jsonb_build_object(
+                    'columns', state.now -> 'columns',
+                    'constraints', bulkhead.followed_checks(
+                        t.declared -> 'constraints', state.now -> 'constraints', t.declared -> 'columns', state.now -> 'columns')
+                )
                 || jsonb_build_object('triggers', (
                     select jsonb_object_agg(d.key, d.value || case
                         when state.now -> 'triggers' -> d.key ->> 'function' = d.value ->> 'function'
@@ -805,6 +842,8 @@ begin
             jsonb_build_object('columns', v_table.columns));
         v_followed := v_followed + 1;
     end loop;
+    -- What was closed since stays closed: coming back, it is a finding.
+    perform bulkhead.declare_surroundings();
     return v_followed + bulkhead.cover_children();
 end
 $$;

@@ -157,9 +157,10 @@ begin
         where d.classid = 'pg_catalog.pg_class'::regclass
             and d.refclassid = 'pg_catalog.pg_class'::regclass
             and d.refobjid = relation
-            and d.deptype = 'a'
+            and d.deptype in ('a', 'i')
     loop
         execute format('grant usage on sequence %s to bulkhead_service', bulkhead.qualified(v_sequence));
+        execute format('revoke all on sequence %s from public, anon', bulkhead.qualified(v_sequence));
     end loop;
     if (select s.service_role_closed_at from bulkhead.settings as s) is not null then
         execute format('revoke all on table %s from service_role', bulkhead.qualified(relation));

@@ -2,7 +2,8 @@
 -- Public objects: tables bulkhead.incidents, alert_outbox, accepted_calls; functions bulkhead.record_results(),
 --   enqueue_alert(), claim_alerts(), settle_alert(), requeue_alert(), dispatch_alerts(), call_function(),
 --   accept_call(), hmac_sha256(), secret(), checks_alerting(), clean_up_records().
--- Never: sends anything itself, keeps a secret, closes an incident on a run that could not look.
+-- Never: sends anything itself, keeps a secret, closes an incident on a run that could not look, is silent about what
+--   nobody may accept.
 -- No security definer functions.
 
 create table bulkhead.incidents (
@@ -203,6 +204,45 @@ begin
             else result.fingerprint
         end;
         continue when print = any (fingerprints);
+        -- Somebody answers for it until a date: no message, and an incident that is open ends with one. When the date has
+        -- passed the next run opens a new incident. What cannot be accepted is never silent.
+        if result.status = 'fail' and exists (
+            select
+            from bulkhead.accepted_findings as a
+            where a.fingerprint = result.fingerprint
+                and a.until > at_time
+        ) and bulkhead.is_acceptable(result.name, result.category, result.severity) then
+            update bulkhead.incidents as i
+            set
+                state = 'resolved',
+                resolved_at = at_time
+            where i.fingerprint = print
+                and i.state = 'open'
+            returning i.* into incident;
+            if found then
+                perform bulkhead.enqueue_alert(
+                    'notice',
+                    'info',
+                    (
+                        select pg_catalog.jsonb_build_object(
+                            'title', 'Accepted: ' || incident.title,
+                            'detail', a.reason,
+                            'facts', pg_catalog.jsonb_build_object(
+                                'Where', coalesce(incident.subject, 'database'), 'Accepted by', a.accepted_by,
+                                'Silent until', pg_catalog.to_char(a.until at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+                            ),
+                            'actions', pg_catalog.jsonb_build_array(pg_catalog.format('Take it back: bulkhead accept %s --revoke', a.fingerprint)),
+                            'runbook', 'docs/checks/' || incident.name || '.md'
+                        )
+                        from bulkhead.accepted_findings as a
+                        where a.fingerprint = result.fingerprint
+                    ),
+                    at_time => at_time
+                );
+                messages := messages + 1;
+            end if;
+            continue;
+        end if;
         fingerprints := fingerprints || print;
 
         update bulkhead.incidents as i

@@ -71,6 +71,16 @@ from (values
     ('publication_exposes',        'boundary', 'critical', 'tables',   'No publication carries tenants rows away'),
     ('replica_identity_changed',   'boundary', 'warning',  'tables',   'Replica identities are as declared'),
     ('subscription_writes',        'boundary', 'warning',  'database', 'No subscription writes past the audit'),
+    ('settings_changed',           'boundary', 'critical', 'database', 'The kit''s settings are as configured'),
+    ('event_trigger_changed',      'boundary', 'warning',  'database', 'Event triggers are as declared'),
+    ('trusts_user_metadata',       'boundary', 'critical', 'database', 'Nothing believes what users write about themselves'),
+    ('membership_self_service',    'boundary', 'critical', 'database', 'Members give themselves neither tenant nor role'),
+    ('auth_users_exposed',         'boundary', 'critical', 'database', 'The table of logins is closed'),
+    ('storage_rls',                'boundary', 'critical', 'database', 'Row level security holds stored files'),
+    ('storage_policy',             'boundary', 'warning',  'database', 'Policies of stored files ask who is asking'),
+    ('storage_bucket_public',      'boundary', 'warning',  'database', 'No bucket is public'),
+    ('large_object_exposed',       'boundary', 'critical', 'database', 'Large objects are closed'),
+    ('foreign_access',             'boundary', 'warning',  'database', 'Requests reach no other server'),
     ('ledger_append_only',         'trail',    'critical', 'ledger',   'The audit trail is append-only'),
     ('ledger_grant',               'trail',    'critical', 'ledger',   'Nobody may change the audit trail'),
     ('ledger_rls',                 'trail',    'critical', 'ledger',   'Row level security holds the audit trail'),
@@ -85,6 +95,9 @@ from (values
     ('trigger_shadows',            'guard',    'critical', 'tables',   'No other trigger moves or swallows rows'),
     ('trigger_changed',            'guard',    'warning',  'tables',   'Declared triggers stand'),
     ('guard_trust',                'guard',    'critical', 'database', 'No API role is trusted by the guard'),
+    ('service_role_reads',         'guard',    'warning',  'tables',   'No role reads past every policy'),
+    ('service_role_reopened',      'guard',    'critical', 'tables',   'What was closed to service_role stays closed'),
+    ('break_glass_active',         'guard',    'warning',  'database', 'The glass is whole'),
     ('timetable_missing',          'schedule', 'critical', 'database', 'The timetable is installed'),
     ('job_missing',                'schedule', 'critical', 'jobs',     'Every job is scheduled, active and unchanged'),
     ('job_unknown',                'schedule', 'warning',  'jobs',     'No job pretends to be the kit''s'),
@@ -194,10 +207,10 @@ select
     role.rolname,
     role.rolsuper,
     role.rolbypassrls,
-    role.rolname in ('anon', 'authenticated') or role.rolname = any (settings.direct_roles) as obeys_rls
+    role.rolname in ('anon', 'authenticated', 'bulkhead_service') or role.rolname = any (settings.direct_roles) as obeys_rls
 from pg_catalog.pg_roles as role
 cross join bulkhead.settings as settings
-where role.rolname in ('anon', 'authenticated', 'service_role', 'authenticator')
+where role.rolname in ('anon', 'authenticated', 'service_role', 'bulkhead_service', 'authenticator')
     or role.rolname = any (settings.direct_roles);
 comment on view bulkhead.request_roles is
     'Roles that requests arrive as; obeys_rls says which of them row level security must hold';
@@ -613,7 +626,8 @@ as $$
         and f.category in ('boundary', 'trail', 'guard', 'schedule')
         -- A sentence is for a person, and so is the question whose rows a new table holds.
         and f.remediation ~* '^(alter|create|drop|grant|revoke|select|insert|update|delete) '
-        and f.name not in ('settings_configured', 'table_unclassified', 'exempt_table_exposed', 'tenant_column_missing', 'declaration_missing', 'guard_trust')
+        and f.name not in ('settings_configured', 'table_unclassified', 'exempt_table_exposed', 'tenant_column_missing', 'declaration_missing', 'guard_trust',
+            'service_role_reads', 'break_glass_active')
         and not (f.name = 'protected_table_missing' and f.remediation like 'delete %')
         and not (f.name = 'job_failed')
 $$;

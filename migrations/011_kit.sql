@@ -133,6 +133,21 @@ from relations
 where relations.relkind = 'v'
 union all
 select
+    'event trigger',
+    event_trigger.evtname,
+    concat_ws(' ', event_trigger.evtevent, event_trigger.evttags::text, event_trigger.evtfoid::regprocedure, event_trigger.evtenabled),
+    format(
+        'drop event trigger if exists %1$I; create event trigger %1$I on %2$s%3$s execute function %4$s; alter event trigger %1$I enable;',
+        event_trigger.evtname, event_trigger.evtevent,
+        (select ' when tag in (' || string_agg(quote_literal(tag), ', ') || ')' from unnest(event_trigger.evttags) as tag),
+        event_trigger.evtfoid::regprocedure
+    ),
+    null
+from pg_catalog.pg_event_trigger as event_trigger
+join pg_catalog.pg_proc as proc on proc.oid = event_trigger.evtfoid
+where proc.pronamespace = 'bulkhead'::regnamespace
+union all
+select
     'owner',
     owned.name,
     pg_get_userbyid(owned.owner),
@@ -257,7 +272,7 @@ as $$
         from (
             select facts.*
             from bulkhead.kit_facts as facts
-            where facts.kind <> 'job'
+            where facts.kind not in ('job', 'settings')
         ) as declared
         full join bulkhead.kit_catalog as present
             on present.kind = declared.kind
@@ -266,7 +281,7 @@ as $$
         where present.fact is distinct from declared.fact
             and (declared.fact is not null or present.remove_sql is not null)
             -- An empty catalogue is the state before the migrations have ended.
-            and exists (select from bulkhead.kit_facts)
+            and exists (select from bulkhead.kit_facts where kind <> 'settings')
             and (declared.kind in ('view', 'constraint', 'trigger', 'policy')
                 and present.fact is not null
                 and declared.major <> current_setting('server_version_num')::integer / 10000) is not true
@@ -332,6 +347,40 @@ $$;
 comment on function bulkhead.declare_functions(regprocedure[]) is 'Records functions as they are now; returns how many';
 revoke all on function bulkhead.declare_functions(regprocedure[]) from public;
 
+create function bulkhead.present_settings()
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select to_jsonb(s) - array['configured_at', 'service_role_closed_at']
+    from bulkhead.settings as s
+$$;
+comment on function bulkhead.present_settings() is 'The settings that configure() makes, for comparison';
+revoke all on function bulkhead.present_settings() from public;
+
+create function bulkhead.declare_settings()
+returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    insert into bulkhead.kit_facts as f (kind, subject, fact, restore_sql)
+    values (
+        'settings', 'bulkhead.settings', bulkhead.present_settings()::text,
+        format(
+            'update bulkhead.settings as s set (%1$s) = (select %1$s from jsonb_populate_record(null::bulkhead.settings, %2$L));',
+            (select string_agg(key, ', ' order by key) from jsonb_object_keys(bulkhead.present_settings()) as key),
+            bulkhead.present_settings()
+        )
+    )
+    on conflict (kind, subject) do update set fact = excluded.fact, restore_sql = excluded.restore_sql
+$$;
+comment on function bulkhead.declare_settings() is 'Records the settings as configure() has just made them; a change past it is a finding';
+revoke all on function bulkhead.declare_settings() from public;
+
 -- The trigger functions that protect() generates are compared with their table's declaration, see write_function.
 create function bulkhead.declare_kit()
 returns bigint
@@ -341,7 +390,7 @@ set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
-    delete from bulkhead.kit_facts;
+    delete from bulkhead.kit_facts where kind <> 'settings';
     insert into bulkhead.kit_facts (kind, subject, fact, restore_sql)
     select
         present.kind,
@@ -361,6 +410,9 @@ begin
                 job.name, job.schedule, job.command, job.max_age
             )
         from bulkhead.jobs as job;
+    end if;
+    if not exists (select from bulkhead.kit_facts where kind = 'settings') then
+        perform bulkhead.declare_settings();
     end if;
     perform bulkhead.declare_surroundings(not exists (select from bulkhead.protected_tables));
     delete from bulkhead.kit_functions as gone

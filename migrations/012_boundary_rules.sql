@@ -1,5 +1,5 @@
 -- Rules of the boundary: tables, columns, keys, policies, grants, roles, replication, code.
--- Public objects: views bulkhead.surroundings; function bulkhead.checks_boundary(). One offences_of_<subject>() a subject.
+-- Public objects: view bulkhead.surroundings. One offences_of_<subject>() a subject; 014 has the rest and checks_boundary().
 -- Never: believes an attestation or an exemption about a structural hole.
 -- No security definer functions.
 
@@ -15,6 +15,7 @@ as $$
         when name = 'pgrst.db_schemas' then value ~ '(^|[ ,"])bulkhead([ ,"]|$)'
         when name = 'pgrst.db_anon_role' then trim(both ' "' from value) not in ('', 'anon')
         when name = 'role' then value <> 'none'
+        when name = 'lo_compat_privileges' then value in ('on', 'true', 'yes', '1')
         when name ~ '^(bulkhead|request)\.' then value <> ''
         else name ~ '\.' and name ~* '(tenant|\mteam|_team|\morg|_org|organi[sz]ation|workspace|\maccount|_account)(_?(id|key))?$' and value <> ''
     end
@@ -79,9 +80,22 @@ where held.setdatabase in (0, (select d.oid from pg_catalog.pg_database as d whe
     )
     and split_part(entry.text, '=', 1) in (
         'search_path', 'pgrst.db_pre_request', 'pgrst.db_extra_search_path', 'local_preload_libraries', 'session_preload_libraries'
-    );
+    )
+union all
+select
+    'event trigger',
+    format('event trigger:%s:%s:%s:%s', event_trigger.evtname, event_trigger.evtenabled, event_trigger.evtevent, md5(proc.prosrc)),
+    event_trigger.evtname,
+    format('It runs %s at each %s, after the kit looked last', proc.oid::regprocedure, event_trigger.evtevent),
+    format('drop event trigger %I;', event_trigger.evtname)
+from pg_catalog.pg_event_trigger as event_trigger
+join pg_catalog.pg_proc as proc on proc.oid = event_trigger.evtfoid
+join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
+where event_trigger.evtenabled <> 'D'
+    and namespace.nspname !~ '^pg_'
+    and namespace.nspname <> all (bulkhead.platform_schemas());
 comment on view bulkhead.surroundings is
-    'Default privileges that open new objects, and search paths and hooks of roles: right or wrong only beside what was declared';
+    'Default privileges that open new objects, search paths and hooks of roles, event triggers: right or wrong only beside what was declared';
 revoke all on bulkhead.surroundings from public, anon, authenticated, service_role;
 
 create table bulkhead.declared_surroundings (
@@ -137,8 +151,9 @@ as $$
         ('009_schedule', 'schedule'),
         ('010_audit_history', 'undo_plan'),
         ('011_kit', 'declare_kit'),
-        ('012_boundary_rules', 'checks_boundary'),
-        ('013_trail_rules', 'checks_trail')
+        ('012_boundary_rules', 'offences_of_code'),
+        ('013_trail_rules', 'checks_trail'),
+        ('014_platform_rules', 'checks_boundary')
     ) as part (migration, name)
     where not exists (
         select
@@ -184,20 +199,12 @@ as $$
             format('%I.%I', namespace.nspname, class.relname) as qualified
         from pg_catalog.pg_class as class
         join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
-        cross join bulkhead.settings as settings
         where class.relkind in ('r', 'p', 'f')
             and (
                 namespace.oid in (select served.oid from bulkhead.exposed_schemas as served)
                 -- A copy in a schema that nobody serves yet, open to the API's roles all the same.
                 or namespace.nspname !~ '^pg_'
                 and namespace.nspname <> all (bulkhead.platform_schemas())
-                and exists (
-                    select
-                    from pg_catalog.pg_attribute as a
-                    where a.attrelid = class.oid
-                        and a.attname = settings.tenant_column
-                        and not a.attisdropped
-                )
                 and exists (
                     select
                     from bulkhead.request_roles as role
@@ -655,9 +662,36 @@ as $$
             from pg_catalog.pg_constraint as other
             where other.conrelid = t.relation
                 and other.conname <> declared.name
-                and other.contype in ('p', 'u', 'f')
+                and other.contype in ('p', 'u', 'f', 'c', 'x')
                 and pg_get_constraintdef(other.oid) = declared.definition
         )
+        -- Another major version may print the same check in other words.
+        and (declared.definition like 'CHECK %' and present.oid is not null and exists (
+            select from bulkhead.kit_facts as f where f.major <> current_setting('server_version_num')::integer / 10000
+        )) is not true
+    union all
+    -- A key of more columns than tenant and one other is not asked where one of them is null.
+    select bulkhead.offence_row(
+        'constraint_dropped',
+        format('%s.%I', t.qualified, a.attname),
+        format('It may be null now, and a row in which it is passes by %s', string_agg(format('%I', key.conname), ', ' order by key.conname)),
+        format('alter table %s alter column %I set not null;', t.qualified, a.attname),
+        format('select count(*) from %s where %I is null', t.qualified, a.attname)
+    )
+    from tables as t
+    join pg_catalog.pg_attribute as a
+        on a.attrelid = t.relation
+        and a.attnum > 0
+        and not a.attisdropped
+        and not a.attnotnull
+        and t.declared -> 'required' ? a.attname
+        and a.attname <> t.tenant_column
+    join pg_catalog.pg_constraint as key
+        on key.conrelid = t.relation
+        and key.contype = 'f'
+        and a.attnum = any (key.conkey)
+        and cardinality(key.conkey) > 2
+    group by t.qualified, a.attname
 $$;
 comment on function bulkhead.offences_of_keys() is 'Offenders of the rules about unique and foreign keys';
 revoke all on function bulkhead.offences_of_keys() from public;
@@ -871,9 +905,10 @@ as $$
     select bulkhead.offence_row(
         'dangerous_grant',
         t.qualified,
-        format('%s may truncate, reference or put triggers on it, past every policy', string_agg(role.rolname, ', ' order by role.rolname)),
+        format('%s may truncate, reference, maintain or put triggers on it, past every policy', string_agg(role.rolname, ', ' order by role.rolname)),
         format(
-            'revoke truncate, references, trigger on table %s from %s;',
+            'revoke truncate, references, trigger%s on table %s from %s;',
+            case when current_setting('server_version_num')::integer >= 170000 then ', maintain' else '' end,
             t.qualified, string_agg(format('%I', role.rolname), ', ' order by role.rolname)
         ),
         format('select relacl from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
@@ -886,6 +921,13 @@ as $$
         and (
             has_table_privilege(role.oid, t.relation, 'truncate, trigger')
             or has_any_column_privilege(role.oid, t.relation, 'references')
+            -- Known to Postgres 17 and later: VACUUM FULL, CLUSTER and LOCK hold everybody up.
+            or exists (
+                select
+                from aclexplode(t.relacl) as acl
+                where acl.grantee = role.oid
+                    and acl.privilege_type = 'MAINTAIN'
+            )
         )
     group by t.qualified
     union all
@@ -934,9 +976,9 @@ as $$
     select bulkhead.offence_row(
         'kit_grant',
         format('%I.%I', namespace.nspname, class.relname),
-        format('%s may write what the kit believes in', string_agg(role.rolname, ', ' order by role.rolname)),
+        format('%s may read or write what the kit believes in', string_agg(role.rolname, ', ' order by role.rolname)),
         format(
-            'revoke insert, update, delete, truncate, references, trigger on table %I.%I from public, %s;',
+            'revoke all on table %I.%I from public, %s;',
             namespace.nspname, class.relname, string_agg(format('%I', role.rolname), ', ' order by role.rolname)
         ),
         format('select relacl from pg_catalog.pg_class where oid = %L::regclass', format('%I.%I', namespace.nspname, class.relname))
@@ -945,7 +987,10 @@ as $$
     join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
     join bulkhead.request_roles as role
         on not role.rolsuper
-        and has_table_privilege(role.oid, class.oid, 'insert, update, delete, truncate, references, trigger')
+        and (
+            has_table_privilege(role.oid, class.oid, 'insert, update, delete, truncate, references, trigger')
+            or has_any_column_privilege(role.oid, class.oid, 'select, insert, update') and class.relname <> 'audit_logs'
+        )
     where namespace.nspname in ('bulkhead', 'bulkhead_api')
         and class.relkind in ('r', 'p', 'v')
         and class.relname not like 'audit\_events%'
@@ -993,7 +1038,16 @@ as $$
             class.relowner,
             class.relnamespace,
             class.relacl,
-            format('%I.%I', namespace.nspname, class.relname) as qualified
+            format('%I.%I', namespace.nspname, class.relname) as qualified,
+            exists (
+                select
+                from pg_catalog.pg_depend as owned
+                join bulkhead.protected_tables as t on t.relation = owned.refobjid
+                where owned.classid = 'pg_catalog.pg_class'::regclass
+                    and owned.objid = class.oid
+                    and owned.refclassid = 'pg_catalog.pg_class'::regclass
+                    and owned.deptype in ('a', 'i')
+            ) as is_protected
         from pg_catalog.pg_class as class
         join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
         where class.relkind = 'S'
@@ -1034,7 +1088,7 @@ as $$
         and not exists (select from bulkhead.trusted_roles as trusted where trusted.oid = g.grantee)
     group by g.qualified
     union all
-    -- What a new sequence is given by default privileges is judged there, not here.
+    -- What a new sequence is given by default privileges is judged there, not here; protect() takes it from its own.
     select bulkhead.offence_row(
         'sequence_grant',
         sequence.qualified,
@@ -1050,7 +1104,7 @@ as $$
     left join pg_catalog.pg_roles as role on role.oid = acl.grantee
     where acl.grantee <> sequence.relowner
         and (acl.grantee = 0 or role.rolname = 'anon' or acl.is_grantable and not exists (select from bulkhead.trusted_roles as trusted where trusted.oid = acl.grantee))
-        and not exists (
+        and (sequence.is_protected or not exists (
             select
             from pg_catalog.pg_default_acl as defaults
             cross join lateral aclexplode(defaults.defaclacl) as given
@@ -1060,7 +1114,7 @@ as $$
                 and given.grantee = acl.grantee
                 and given.privilege_type = acl.privilege_type
                 and given.is_grantable >= acl.is_grantable
-        )
+        ))
     group by sequence.qualified
     union all
     select bulkhead.offence_row(
@@ -1099,13 +1153,14 @@ as $$
     group by database.datname
     union all
     select bulkhead.offence_row(
-        case when now_.kind = 'default' then 'default_privileges' else 'search_path_changed' end,
+        case now_.kind when 'default' then 'default_privileges' when 'setting' then 'search_path_changed' else 'event_trigger_changed' end,
         now_.subject,
         now_.detail,
         now_.remediation,
-        case
-            when now_.kind = 'default' then 'select defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl from pg_catalog.pg_default_acl'
-            else 'select setdatabase, setrole::regrole, setconfig from pg_catalog.pg_db_role_setting'
+        case now_.kind
+            when 'default' then 'select defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl from pg_catalog.pg_default_acl'
+            when 'setting' then 'select setdatabase, setrole::regrole, setconfig from pg_catalog.pg_db_role_setting'
+            else 'select evtname, evtevent, evtenabled, evtfoid::regprocedure from pg_catalog.pg_event_trigger'
         end
     )
     from bulkhead.surroundings as now_
@@ -1163,7 +1218,7 @@ as $$
             case when role.rolcreaterole then 'createrole' end,
             case when role.rolcreatedb then 'createdb' end,
             case when role.rolreplication then 'replication' end,
-            case when role.rolcanlogin and role.rolname in ('anon', 'authenticated', 'service_role') then 'login' end,
+            case when role.rolcanlogin and role.rolname in ('anon', 'authenticated', 'service_role', 'bulkhead_service') then 'login' end,
             case when role.rolinherit and role.rolname = 'authenticator' then 'inherit: every request starts with all rights at once' end
         ),
         format('alter role %I', role.rolname) || concat_ws(
@@ -1171,7 +1226,7 @@ as $$
             case when role.rolcreaterole then ' nocreaterole' end,
             case when role.rolcreatedb then ' nocreatedb' end,
             case when role.rolreplication then ' noreplication' end,
-            case when role.rolcanlogin and role.rolname in ('anon', 'authenticated', 'service_role') then ' nologin' end,
+            case when role.rolcanlogin and role.rolname in ('anon', 'authenticated', 'service_role', 'bulkhead_service') then ' nologin' end,
             case when role.rolinherit and role.rolname = 'authenticator' then ' noinherit' end
         ) || ';',
         format('select * from pg_catalog.pg_roles where rolname = %L', role.rolname)
@@ -1181,7 +1236,7 @@ as $$
     where role.rolcreaterole
         or role.rolcreatedb
         or role.rolreplication
-        or role.rolcanlogin and role.rolname in ('anon', 'authenticated', 'service_role')
+        or role.rolcanlogin and role.rolname in ('anon', 'authenticated', 'service_role', 'bulkhead_service')
         or role.rolinherit and role.rolname = 'authenticator'
     union all
     select bulkhead.offence_row(
@@ -1214,7 +1269,7 @@ as $$
         and member.rolname <> 'bulkhead_audit'
         and case
             when member.rolname = 'authenticator' then
-                target.rolname not in ('anon', 'authenticated', 'service_role', 'supabase_storage_admin')
+                target.rolname not in ('anon', 'authenticated', 'service_role', 'bulkhead_service', 'supabase_storage_admin')
                 and target.oid in (select powerful.oid from powerful)
                 -- What a role of a request is a member of is found at that role.
                 and not exists (
@@ -1243,7 +1298,7 @@ as $$
         'select roleid::regrole, member::regrole from pg_catalog.pg_auth_members where member = ''authenticator''::regrole'
     )
     from pg_catalog.pg_roles as member
-    join pg_catalog.pg_roles as target on target.rolname in ('anon', 'authenticated', 'service_role')
+    join pg_catalog.pg_roles as target on target.rolname in ('anon', 'authenticated', 'service_role', 'bulkhead_service')
     where member.rolname = 'authenticator'
         -- Before 16 inheritance is an attribute of the role, see role_attributes.
         and current_setting('server_version_num')::integer >= 160000
@@ -1289,7 +1344,7 @@ as $$
         format('select * from pg_catalog.pg_settings where name = %L', setting.name)
     )
     from pg_catalog.pg_settings as setting
-    where setting.name in ('session_replication_role', 'row_security')
+    where setting.name in ('session_replication_role', 'row_security', 'lo_compat_privileges')
         and setting.source in ('configuration file', 'command line', 'environment variable', 'global')
         and bulkhead.is_dangerous_setting(setting.name, setting.reset_val)
     union all
@@ -1650,37 +1705,3 @@ as $$
 $$;
 comment on function bulkhead.offences_of_code() is 'Offenders of the rules about views, rules and functions';
 revoke all on function bulkhead.offences_of_code() from public;
-
-create function bulkhead.checks_boundary()
-returns setof bulkhead.check_result
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set jit = off
-as $$
-    select checks.*
-    from bulkhead.judge('boundary', array(
-        select o from bulkhead.offences_of_setup() as o
-        union all
-        select o from bulkhead.offences_of_classification() as o
-        union all
-        select o from bulkhead.offences_of_columns() as o
-        union all
-        select o from bulkhead.offences_of_keys() as o
-        union all
-        select o from bulkhead.offences_of_policies() as o
-        union all
-        select o from bulkhead.offences_of_grants() as o
-        union all
-        select o from bulkhead.offences_of_privileges() as o
-        union all
-        select o from bulkhead.offences_of_roles() as o
-        union all
-        select o from bulkhead.offences_of_replication() as o
-        union all
-        select o from bulkhead.offences_of_code() as o
-    )) as checks
-$$;
-comment on function bulkhead.checks_boundary() is 'Checks of the tenant boundary: tables, keys, policies, grants, code';
-revoke all on function bulkhead.checks_boundary() from public;

@@ -146,6 +146,16 @@ as $$
             )
     )
     union all
+    select bulkhead.offence_row(
+        'ledger_partition_missing',
+        'bulkhead.audit_events_default',
+        'The default partition is gone: an event that no month takes is refused, and the write with it',
+        'create table bulkhead.audit_events_default partition of bulkhead.audit_events default; select bulkhead.make_append_only(''bulkhead.audit_events_default'');',
+        'select inhrelid::regclass from pg_catalog.pg_inherits where inhparent = ''bulkhead.audit_events''::regclass'
+    )
+    where to_regclass('bulkhead.audit_events') is not null
+        and to_regclass('bulkhead.audit_events_default') is null
+    union all
     -- Every partition that a seal speaks of, and every one that lies about, must be attached.
     select bulkhead.offence_row(
         'ledger_partition_missing',
@@ -396,6 +406,31 @@ as $$
         or g.tgqual is not null
         or g.tgattr <> ''
     union all
+    -- The membership table alone: what its statements change is what the guard asks.
+    select bulkhead.offence_row(
+        'write_trigger',
+        format('%s.bulkhead_members', t.qualified),
+        case
+            when g.oid is null then 'It is missing: members cannot leave, and whoever lets themself in is not noticed'
+            when g.tgenabled <> 'A' then 'It is not enabled always'
+            else 'It is not the trigger that protect() made'
+        end,
+        t.protect_sql,
+        format('select tgname, tgenabled, pg_get_triggerdef(oid) from pg_catalog.pg_trigger where tgrelid = %L::regclass', t.qualified)
+    )
+    from bulkhead.protected_catalog as t
+    join bulkhead.settings as settings on settings.membership_table = coalesce(t.parent, t.relation)
+    left join pg_catalog.pg_trigger as g
+        on g.tgrelid = t.relation
+        and g.tgname = 'bulkhead_members'
+    where g.oid is null
+        or g.tgenabled <> 'A'
+        -- before (2), insert (4), delete (8), update (16), each statement
+        or g.tgtype <> 30
+        or g.tgfoid is distinct from to_regprocedure('bulkhead.note_members()')
+        or g.tgqual is not null
+        or g.tgattr <> ''
+    union all
     select bulkhead.offence_row(
         'write_function',
         t.qualified,
@@ -444,6 +479,63 @@ $$;
 comment on function bulkhead.offences_of_guard() is 'Offenders of the rules about guard and audit triggers';
 revoke all on function bulkhead.offences_of_guard() from public;
 
+create function bulkhead.offences_of_service()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    with reachable as materialized (
+        select t.relation, t.qualified
+        from bulkhead.protected_catalog as t
+        join pg_catalog.pg_roles as role on role.rolname = 'service_role'
+        where (role.rolbypassrls or role.rolsuper)
+            and (
+                has_any_column_privilege(role.oid, t.relation, 'select, insert, update')
+                or has_table_privilege(role.oid, t.relation, 'delete, truncate')
+            )
+    )
+    select bulkhead.offence_row(
+        'service_role_reads',
+        'service_role',
+        format('It may read %s protected tables past every policy: one forgotten filter shows every tenant''s rows', count(*)),
+        'select bulkhead.close_service_role();',
+        'select has_table_privilege(''service_role'', relation, ''select''), relation from bulkhead.protected_tables',
+        count(*),
+        0
+    )
+    from reachable
+    cross join bulkhead.settings as settings
+    where settings.service_role_closed_at is null
+    having count(*) > 0
+    union all
+    select bulkhead.offence_row(
+        'service_role_reopened',
+        reachable.qualified,
+        'service_role was closed by close_service_role() and may use it again',
+        format('revoke all on table %s from service_role;', reachable.qualified),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', reachable.qualified)
+    )
+    from reachable
+    cross join bulkhead.settings as settings
+    where settings.service_role_closed_at is not null
+    union all
+    select bulkhead.offence_row(
+        'break_glass_active',
+        format('%s %s', glass.role, glass.id),
+        format('%s let it write %s until %s: %s', glass.opened_by, coalesce('tenant ' || glass.tenant, 'every tenant'),
+            to_char(glass.until at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), glass.reason),
+        format('select bulkhead.end_break_glass(%s);', glass.id),
+        format('select * from bulkhead.glass_breaks where id = %s', glass.id)
+    )
+    from bulkhead.glass_breaks as glass
+    where glass.ended_at is null
+        and glass.until > clock_timestamp()
+$$;
+comment on function bulkhead.offences_of_service() is 'Offenders of the rules about what stands open beside the guard';
+revoke all on function bulkhead.offences_of_service() from public;
+
 create function bulkhead.offences_of_triggers()
 returns setof bulkhead.offence
 language sql
@@ -479,7 +571,7 @@ as $$
         join pg_catalog.pg_proc as proc on proc.oid = g.tgfoid
         join pg_catalog.pg_language as language on language.oid = proc.prolang
         cross join lateral (select t.declared -> 'triggers' -> g.tgname::text as state) as was
-        where g.tgname not in ('bulkhead_insert', 'bulkhead_update', 'bulkhead_delete', 'bulkhead_truncate')
+        where g.tgname not in ('bulkhead_insert', 'bulkhead_update', 'bulkhead_delete', 'bulkhead_truncate', 'bulkhead_members')
             and not (proc.pronamespace = 'pg_catalog'::regnamespace)
             and not exists (
                 select
@@ -726,9 +818,11 @@ as $$
         select o from bulkhead.offences_of_guard() as o
         union all
         select o from bulkhead.offences_of_triggers() as o
+        union all
+        select o from bulkhead.offences_of_service() as o
     )) as checks
 $$;
-comment on function bulkhead.checks_guard() is 'Checks of the triggers that guard and record every write';
+comment on function bulkhead.checks_guard() is 'Checks of the triggers that guard and record every write, and of what stands open beside them';
 revoke all on function bulkhead.checks_guard() from public;
 
 create function bulkhead.checks_schedule()
@@ -744,6 +838,3 @@ as $$
 $$;
 comment on function bulkhead.checks_schedule() is 'Checks of the scheduled jobs: present, unchanged, on time, successful';
 revoke all on function bulkhead.checks_schedule() from public;
-
--- The last migration: everything before it is part of what was installed.
-select bulkhead.declare_kit();

@@ -1,7 +1,7 @@
 -- Incidents from open to resolved, the outbox and its leases, signatures, and calls that leave signed or not at all.
 begin;
 set local search_path = public, extensions;
-select plan(58);
+select plan(67);
 
 delete from bulkhead.alert_outbox;
 delete from bulkhead.incidents;
@@ -151,6 +151,31 @@ select bulkhead.dispatch_alerts();
 select is((select state from bulkhead.alert_outbox), 'dead', 'a message that ends its workers again and again is');
 delete from bulkhead.alert_outbox;
 select is(bulkhead.dispatch_alerts(), null, 'nothing due, nobody woken');
+
+-- ---------------------------------------------------------------- a finding that somebody answers for
+delete from bulkhead.alert_outbox;
+delete from bulkhead.incidents;
+select pg_temp.run(0, pg_temp.result('fail', 10));
+insert into bulkhead.accepted_findings (fingerprint, name, subject, reason, accepted_at, until)
+select (pg_temp.result('fail')).fingerprint, 'made_up', 'public.messages', 'known and harmless', '2026-11-21 03:00+00', '2026-11-21 04:00+00';
+select is(pg_temp.run(5, pg_temp.result('fail', 100)), 1, 'an accepted finding ends its incident with one message');
+select is(pg_temp.kinds(), 'opened 1, notice 1', 'which is a notice');
+select is((select string_agg(state, ', ') from bulkhead.incidents), 'resolved', 'nothing is open');
+select is(pg_temp.run(10, pg_temp.result('fail', 1000)), 0, 'and it is silent from then on');
+select is(pg_temp.run(15, pg_temp.result('fail', 1, 'warning', 'public.units')), 1, 'another subject is another finding');
+select is(pg_temp.run(20, pg_temp.result('unknown')), 1, 'that nobody could look is not what was accepted');
+select is(pg_temp.run(65, pg_temp.result('fail', 10), pg_temp.result('fail', 1, 'warning', 'public.units')), 1, 'when the date has passed it opens a new incident');
+update bulkhead.accepted_findings set until = '2026-11-22 00:00+00';
+select is(
+    bulkhead.record_results(
+        array[bulkhead.check_row('ledger_changed', 'bulkhead.audit_events', 'Made up', 'critical', 'trail', 'fail')], '2026-11-21 05:00+00', '{}'),
+    1, 'the ledger''s protection speaks');
+insert into bulkhead.accepted_findings (fingerprint, name, subject, reason, accepted_at, until)
+select (bulkhead.check_row('ledger_grant', 'bulkhead.audit_events', 'Made up', 'critical', 'trail', 'fail')).fingerprint, 'ledger_grant', 'x', 'slipped in by hand', '2026-11-21 03:00+00', '2026-11-22 00:00+00';
+select is(
+    bulkhead.record_results(
+        array[bulkhead.check_row('ledger_grant', 'bulkhead.audit_events', 'Made up', 'critical', 'trail', 'fail')], '2026-11-21 05:05+00', '{}'),
+    1, 'and speaks even where somebody accepted it by hand');
 
 select * from finish();
 rollback;

@@ -1,7 +1,7 @@
 -- Break-glass: for a time, a role of a back end writes without naming a tenant; told to everybody, over by itself.
 begin;
 set local search_path = public, extensions;
-select plan(28);
+select plan(31);
 
 select tests.protected_world();
 delete from bulkhead.alert_outbox;
@@ -27,6 +27,7 @@ select is(
     (select array[operation, tenant_id, metadata ->> 'reason'] from bulkhead.audit_events where operation = 'bulkhead.break_glass'),
     array['bulkhead.break_glass', tests.id('acme')::text, 'ticket 812: repair the labels'], 'which is an event');
 select is((select kind || ' ' || severity from bulkhead.alert_outbox), 'notice critical', 'and an alert');
+select is((select count(*)::int from bulkhead.findings('guard') where name = 'break_glass_active'), 1, 'and a finding while it lasts');
 select tests.as_service(null);
 select lives_ok($$update world.units set label = 'repaired' where id = 1$$, 'service_role writes that tenant and names none');
 select throws_ok($$update world.units set label = 'repaired'$$, '42501', null, 'another tenant stays closed');
@@ -40,6 +41,7 @@ select tests.as_owner();
 grant bulkhead_service to current_user;
 grant usage on schema extensions to bulkhead_service;
 select is(bulkhead.end_break_glass(), 1, 'it ends before its time');
+select is((select count(*)::int from bulkhead.findings('guard') where name = 'break_glass_active'), 0, 'the finding goes with it');
 select is((select count(*)::int from bulkhead.alert_outbox), 2, 'and people are told');
 select bulkhead.break_glass('migration of labels', 15, 'bulkhead_service');
 select tests.as_service(null);
@@ -52,6 +54,7 @@ select is((select count(distinct tenant_id)::int from tests.events('world.units'
 
 -- ---------------------------------------------------------------- its end
 update bulkhead.glass_breaks set opened_at = now() - interval '1 hour', until = clock_timestamp() where ended_at is null;
+select is((select count(*)::int from bulkhead.findings('guard') where name = 'break_glass_active'), 0, 'it ends by itself');
 set local role bulkhead_service;
 select is((select count(*)::int from world.units), 0, 'nothing is read any more');
 update world.units set label = 'too late';

@@ -1,7 +1,7 @@
 -- The service role and its successor: bulkhead_service is held by the policies, and service_role can be closed.
 begin;
 set local search_path = public, extensions;
-select plan(23);
+select plan(26);
 
 select tests.protected_world();
 create function tests.as_back_end(tenant text, actor text default 'nightly-job') returns void language sql as $$
@@ -41,6 +41,7 @@ select tests.as_owner();
 select is((select count(*)::int from world.units where tenant_id = tests.id('birch') and label = 'by the back end'), 0, 'birch was not touched');
 
 -- ---------------------------------------------------------------- closing service_role
+select is((select count(*)::int from bulkhead.findings('guard') where name = 'service_role_reads'), 1, 'raw reads of service_role are a finding');
 select is(bulkhead.close_service_role(), 4, 'close_service_role() takes its rights away');
 select tests.as_service('acme');
 select throws_ok('select count(*) from world.units', '42501', null, 'service_role reads nothing');
@@ -48,9 +49,11 @@ select throws_ok($$update world.units set label = 'x'$$, '42501', null, 'and wri
 select tests.as_back_end('acme');
 select is((select count(*)::int from world.units), 3, 'bulkhead_service goes on');
 select tests.as_owner();
+select is((select count(*)::int from bulkhead.findings('guard') where name = 'service_role_reads'), 0, 'the finding is gone');
 select bulkhead.protect('world.units');
 select is(has_table_privilege('service_role', 'world.units', 'select'), false, 'protecting again gives nothing back');
 grant select (label) on world.units to service_role;
+select results_eq($$select subject from bulkhead.findings() where name like 'service_role%'$$, $$values ('world.units')$$, 'a grant after this is a finding');
 select throws_ok($$select bulkhead.open_service_role('')$$, 'BH002', null, 'opening it again needs a reason');
 select is(bulkhead.open_service_role('the dashboard of the old back end'), 4, 'and is possible');
 

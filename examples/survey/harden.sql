@@ -141,6 +141,7 @@ alter view public.session_overview set (security_invoker = true);
 revoke all on all tables in schema public from anon, authenticated, service_role, application_role;
 revoke all on all sequences in schema public from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
 grant select on public.organizations, public.session_overview to application_role;
 grant select, insert, update, delete on
     public.surveys, public.questions, public.sessions, public.answers, public.facts, public.conversation_history,

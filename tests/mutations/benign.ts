@@ -214,4 +214,51 @@ export const benignChanges: Benign[] = [
     sql:
       "alter policy \"tenants of a member\" on public.projects using (true); select bulkhead.attest('every member may list the projects of their tenants')",
   },
+  {
+    name: "files of a tenant's own folder",
+    sql:
+      "create policy own on storage.objects for select to authenticated using ((storage.foldername(name))[1] = any ((select bulkhead.current_tenants())::text[])); insert into storage.buckets (id, name, public) values ('contracts', 'contracts', false)",
+    superuser: true,
+  },
+  {
+    name: "a sign-up that takes the name of a person",
+    sql:
+      "create table public.profiles (id uuid primary key, name text); revoke all on public.profiles from anon, authenticated; select bulkhead.exempt('public.profiles', 'people, whatever their tenants'); create function public.on_sign_up() returns trigger language plpgsql security definer set search_path = '' as $$ begin insert into public.profiles values (new.id, new.raw_user_meta_data ->> 'full_name'); return new; end $$; create trigger on_sign_up after insert on auth.users for each row execute function public.on_sign_up()",
+    superuser: true,
+  },
+  {
+    name: "a function that shows somebody their own login",
+    sql:
+      "create function public.my_email() returns text language sql stable security definer set search_path = '' as 'select email::text from auth.users where id = (select auth.uid())'; revoke all on function public.my_email() from public, anon; grant execute on function public.my_email() to authenticated",
+    superuser: true,
+  },
+  {
+    name: "service_role closed",
+    sql: "select bulkhead.close_service_role()",
+  },
+  {
+    name: "members may leave",
+    sql:
+      "grant delete on public.members to authenticated; select bulkhead.attest('members may leave their tenant')",
+  },
+  {
+    name: "a column with a check dropped",
+    sql:
+      "alter table public.messages add column mood text check (mood in ('good', 'bad')); select bulkhead.follow_schema(), bulkhead.attest('messages have a mood'); alter table public.messages drop column mood; select bulkhead.follow_schema()",
+  },
+  {
+    name: "a column with a check renamed",
+    sql:
+      "alter table public.notes add constraint short check (length(body) < 1000); select bulkhead.attest('notes are short'); alter table public.notes rename column body to content; select bulkhead.follow_schema()",
+  },
+  {
+    name: "a large object of the owner's",
+    sql: "select lo_create(4243)",
+  },
+  {
+    name: "configured anew",
+    sql:
+      "create role etl; select bulkhead.configure('public.tenants', membership_table => 'public.members', membership_active => 'is_active', direct_roles => '{app_direct,etl}')",
+    superuser: true,
+  },
 ];

@@ -7,6 +7,7 @@ import { benignChanges } from "./benign.ts";
 import { codeMutations } from "./code.ts";
 import { kitMutations } from "./kit.ts";
 import type { Mutation } from "./mutation.ts";
+import { platformMutations } from "./platform.ts";
 import { rightMutations } from "./rights.ts";
 import { tableMutations } from "./tables.ts";
 import {
@@ -19,7 +20,13 @@ import {
 import { runSql } from "../support/sql-files.ts";
 
 /** The whole corpus. */
-export const mutations = [...tableMutations, ...rightMutations, ...codeMutations, ...kitMutations];
+export const mutations = [
+  ...tableMutations,
+  ...rightMutations,
+  ...codeMutations,
+  ...kitMutations,
+  ...platformMutations,
+];
 const world = fileURLToPath(new URL("world.pgsql", import.meta.url));
 /** Statements that a finding's remedy may take until everything is as it was. */
 const ROUNDS = 60;

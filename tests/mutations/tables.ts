@@ -274,7 +274,7 @@ export const tableMutations: Mutation[] = [
     ],
     [
       "changes its type",
-      "drop policy bulkhead_tenant on public.notes; drop policy bulkhead_access on public.notes; drop policy bulkhead_tenant on public.notes_archive; drop policy bulkhead_access on public.notes_archive; alter table public.notes drop constraint notes_tenant_id_fkey; alter table public.notes_archive drop constraint notes_archive_tenant_id_fkey; alter table public.notes alter column tenant_id type text",
+      "drop policy bulkhead_tenant on public.notes; drop policy bulkhead_access on public.notes; drop policy bulkhead_service on public.notes; drop policy bulkhead_tenant on public.notes_archive; drop policy bulkhead_access on public.notes_archive; drop policy bulkhead_service on public.notes_archive; alter table public.notes drop constraint notes_tenant_id_fkey; alter table public.notes_archive drop constraint notes_archive_tenant_id_fkey; alter table public.notes alter column tenant_id type text",
       "tenant_column_missing",
     ],
   ]),
