@@ -989,7 +989,10 @@ as $$
         on not role.rolsuper
         and (
             has_table_privilege(role.oid, class.oid, 'insert, update, delete, truncate, references, trigger')
-            or has_any_column_privilege(role.oid, class.oid, 'select, insert, update') and class.relname <> 'audit_logs'
+            or has_any_column_privilege(role.oid, class.oid, 'insert, update')
+            or role.obeys_rls
+            and class.relname <> 'audit_logs'
+            and has_any_column_privilege(role.oid, class.oid, 'select')
         )
     where namespace.nspname in ('bulkhead', 'bulkhead_api')
         and class.relkind in ('r', 'p', 'v')

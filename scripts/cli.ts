@@ -68,6 +68,10 @@ const COMMANDS: Record<string, Entry> = {
     summary: "accept the present state as declared",
     load: () => import("./hardening/attest.ts"),
   },
+  "service-token": {
+    summary: "mint a short-lived key that the policies hold",
+    load: () => import("./service/service-token.ts"),
+  },
   evidence: {
     summary: "gather the proof into one folder",
     load: () => import("./hardening/evidence.ts"),

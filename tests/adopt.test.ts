@@ -30,6 +30,7 @@ const OPENHOUSE = {
   version: 1,
   tenants: { table: "public.tenants", column: "tenant_id" },
   membership: { table: "public.members", user_column: "user_id", active: "is_active" },
+  roles: { service_role: "close" },
   policies: {
     'public.tenants."read tenants"': "drop",
     'public.developments."read developments"': "drop",

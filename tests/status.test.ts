@@ -391,6 +391,7 @@ describe("in a real database", () => {
           select bulkhead.protect('public.orgs');
           select bulkhead.protect('public."Survey Answers"', 'Org Id');
           select bulkhead.protect('public.facts');
+          select bulkhead.close_service_role();
         `));
       for (const category of ["boundary", "guard"]) {
         const report = await statusOf(other.url, category);

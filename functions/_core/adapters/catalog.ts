@@ -142,7 +142,8 @@ const KIT = `
       join pg_class as c on c.oid = t.relation join pg_namespace as n on n.oid = c.relnamespace),
     'exempt', (select coalesce(jsonb_agg(format('%I.%I', n.nspname, c.relname)), '[]')
       from bulkhead.exempt_tables as t
-      join pg_class as c on c.oid = t.relation join pg_namespace as n on n.oid = c.relnamespace)
+      join pg_class as c on c.oid = t.relation join pg_namespace as n on n.oid = c.relnamespace),
+    'serviceRoleClosed', (select s.service_role_closed_at is not null from bulkhead.settings as s)
   ) as kit`;
 
 /**

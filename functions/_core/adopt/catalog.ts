@@ -115,6 +115,7 @@ export const catalogSchema = z.object({
     tenantsTable: qualified.nullable(),
     protected: z.array(z.object({ id: qualified, column: z.string() })),
     exempt: z.array(qualified),
+    serviceRoleClosed: z.boolean(),
   }).nullable(),
 });
 

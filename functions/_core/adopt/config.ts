@@ -43,7 +43,9 @@ export const configSchema = z.strictObject({
     direct: z.array(name).default([]),
     /** May bypass row level security, besides the role that applies the migrations. */
     platform: z.array(name).default([]),
-  }).default({ direct: [], platform: [] }),
+    /** `close` takes every right on tenants' tables from service_role: back ends arrive as bulkhead_service. */
+    service_role: z.enum(["keep", "close"]).default("keep"),
+  }).default({ direct: [], platform: [], service_role: "keep" }),
   tables: z.record(qualifiedName, tableChoice).default({}),
   /** `"public.skills.skills_slug_key" = "per_tenant"`. */
   uniques: z.record(z.string(), z.enum(["per_tenant", "global"])).default({}),

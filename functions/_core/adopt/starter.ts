@@ -137,6 +137,8 @@ export function starter(catalog: Catalog, config: Config, advice: Advice): strin
     "# Roles that log in directly and set bulkhead.tenant themselves.",
     "[roles]",
     "direct = []",
+    '# "close" when no back end uses the service key on tenants\' tables any more; "keep" is a finding to answer for.',
+    'service_role = "keep"',
     "",
   );
   if (typeof world === "string") return [...lines, `# ${world}`, ""].join("\n");

@@ -170,10 +170,22 @@ export function protectSteps(world: Classification): Step[] {
         `update bulkhead.settings set tenants_table = null, tenant_key = null, tenant_type = null, membership_table = null, membership_user_column = null, membership_tenant_column = null, membership_active = null, direct_roles = '{}' where tenants_table = ${
           literal(world.tenants.id)
         }::regclass`,
+        "select bulkhead.declare_settings()",
       ],
     }));
   }
   for (const each of open) steps.push(protectStep(world, each));
+  if (config.roles.service_role === "close" && catalog.kit?.serviceRoleClosed !== true) {
+    steps.push(step({
+      phase: 94,
+      slug: "close_service_role",
+      title:
+        "service_role loses its rights on tenants' tables: back ends arrive as bulkhead_service",
+      lock: "none that waits for rows",
+      up: ["select bulkhead.close_service_role()"],
+      down: ["select bulkhead.open_service_role('the adoption is taken back')"],
+    }));
+  }
   for (const each of exempt) {
     steps.push(step({
       phase: 93,
@@ -200,7 +212,7 @@ function protectStep(world: Classification, each: Classified): Step {
     part.grants.filter((one) =>
       ["anon", "public"].includes(one.grantee) ||
       (["authenticated", "service_role"].includes(one.grantee) &&
-        ["TRUNCATE", "REFERENCES", "TRIGGER"].includes(one.privilege))
+        ["TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"].includes(one.privilege))
     ).map((one) =>
       `grant ${one.privilege.toLowerCase()} on table ${part.id} to ${roleList([one.grantee])}${
         one.grantable ? " with grant option" : ""

@@ -22,7 +22,7 @@ export const attack: Act = {
     stage.say("");
     stage.say(mark.ok(`${reports.length - open.length} of ${reports.length} attempts stopped`));
     stage.say(mark.open(
-      `${open.length} open: service_role reads past every policy; only the wrapper (TenantScopedClient) holds it`,
+      `${open.length} open: service_role reads past every policy; TenantScopedClient holds it, close_service_role() ends it`,
     ));
     const tampering = await tamper(stage);
     return {
