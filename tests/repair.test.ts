@@ -161,9 +161,16 @@ describe("repair, accept and attest", () => {
     );
     assert.equal((await audited(db, "accept"))[0]?.metadata["reason"], "Realtime shows old rows");
     // Its day has come.
-    await run(db.url, `update bulkhead.accepted_findings set until = now() - interval '1 second'`);
+    const only = `where fingerprint = '${print}'`;
+    await run(
+      db.url,
+      `update bulkhead.accepted_findings set until = now() - interval '1 second' ${only}`,
+    );
     assert.equal((await findings(db)).length, 1);
-    await run(db.url, `update bulkhead.accepted_findings set until = now() + interval '1 day'`);
+    await run(
+      db.url,
+      `update bulkhead.accepted_findings set until = now() + interval '1 day' ${only}`,
+    );
     assert.equal((await bulkhead(db, "accept", print, "--revoke")).code, 0);
     assert.equal((await findings(db)).length, 1);
     assert.equal((await audited(db, "unaccept")).length, 1);
