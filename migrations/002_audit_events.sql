@@ -641,6 +641,10 @@ begin
         bulkhead.ledger_row(relation, 't', v_table.options))
     using max_rows;
     get diagnostics v_recorded = row_count;
+    if max_rows is null or v_recorded < max_rows then
+        -- The rows that audit_completeness had to accept as older than the trail are in it now.
+        perform bulkhead.settle_gaps(relation);
+    end if;
     return v_recorded;
 end
 $$;

@@ -1185,6 +1185,256 @@ $$;
 comment on function bulkhead.canary_failed_cron_jobs(jsonb) is 'Canary: active jobs of pg_cron in this database whose last finished run failed';
 revoke all on function bulkhead.canary_failed_cron_jobs(jsonb) from public;
 
+-- ---------------------------------------------------------------- rows that the ledger does not know
+
+create table bulkhead.ledger_counts (
+    table_name text not null,
+    tenant_id text not null,
+    net bigint not null,
+    primary key (table_name, tenant_id)
+);
+comment on table bulkhead.ledger_counts is 'Rows that a table should have by its events (inserts and baseline less deletes), below the horizon of ledger_cursor: no pass counts an event twice';
+alter table bulkhead.ledger_counts enable row level security;
+revoke all on bulkhead.ledger_counts from public, anon, authenticated, service_role;
+
+create table bulkhead.ledger_cursor (
+    is_singleton boolean primary key default true check (is_singleton),
+    horizon bigint not null default 0,
+    era text
+);
+comment on table bulkhead.ledger_cursor is 'Events below this transaction of this era are in ledger_counts';
+alter table bulkhead.ledger_cursor enable row level security;
+revoke all on bulkhead.ledger_cursor from public, anon, authenticated, service_role;
+insert into bulkhead.ledger_cursor default values;
+
+create table bulkhead.ledger_gaps (
+    table_name text not null,
+    tenant_id text not null,
+    gap bigint not null,
+    primary key (table_name, tenant_id)
+);
+comment on table bulkhead.ledger_gaps is 'Rows more (or less) in a table than its events tell, accepted when it was first counted or by accept_gap(). The tenant '''' says that a table was counted';
+alter table bulkhead.ledger_gaps enable row level security;
+revoke all on bulkhead.ledger_gaps from public, anon, authenticated, service_role;
+
+create function bulkhead.ledger_balance(relation regclass)
+returns table (tenant_id text, rows_in_table bigint, rows_in_ledger bigint, accepted bigint)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_column name := (select t.tenant_column from bulkhead.protected_tables as t where t.relation = ledger_balance.relation);
+begin
+    if v_column is null then
+        raise exception using
+            errcode = 'BH403',
+            message = format('%s has no balance: it is not protected; run select bulkhead.protect(%L)', relation, relation::text);
+    end if;
+    -- One statement, one snapshot: what is written meanwhile is in both counts or in neither.
+    return query execute format(
+        $sql$
+        with counted as (
+            select t.%1$I::text as tenant, count(*) as n from %2$s as t group by 1
+        ),
+        known as (
+            select k.tenant, sum(k.n)::bigint as n
+            from (
+                select c.tenant_id as tenant, c.net as n from bulkhead.ledger_counts as c where c.table_name = %3$L
+                union all
+                select coalesce(e.tenant_id, ''), case when e.operation in ('INSERT', 'BASELINE') then 1 else -1 end
+                from bulkhead.audit_events as e
+                where e.xid >= %4$s
+                    and e.table_name = %3$L
+                    and e.operation in ('INSERT', 'BASELINE', 'DELETE', 'TRUNCATE')
+            ) as k
+            group by k.tenant
+        )
+        select tenant, coalesce(c.n, 0), coalesce(k.n, 0), coalesce(g.gap, 0)
+        from counted as c
+        full join known as k using (tenant)
+        left join bulkhead.ledger_gaps as g on g.table_name = %3$L and g.tenant_id = tenant
+        $sql$,
+        v_column, bulkhead.qualified(relation), bulkhead.ledger_name(relation), (select c.horizon from bulkhead.ledger_cursor as c));
+end
+$$;
+comment on function bulkhead.ledger_balance(regclass) is 'Rows of a protected table by tenant, beside what its events say there should be';
+revoke all on function bulkhead.ledger_balance(regclass) from public;
+
+create function bulkhead.accept_gap(relation regclass, reason text)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_name text := bulkhead.ledger_name(relation);
+    v_gaps jsonb;
+begin
+    if length(trim(coalesce(reason, ''))) < 10 then
+        raise exception using
+            errcode = 'BH002',
+            message = 'accepting a gap needs a reason of at least ten characters: somebody will read it in an audit';
+    end if;
+    perform from bulkhead.ledger_cursor for update;
+    select coalesce(jsonb_object_agg(b.tenant_id, b.rows_in_table - b.rows_in_ledger), '{}') into v_gaps
+    from bulkhead.ledger_balance(relation) as b
+    where b.rows_in_table <> b.rows_in_ledger;
+    delete from bulkhead.ledger_gaps as g where g.table_name = v_name;
+    insert into bulkhead.ledger_gaps (table_name, tenant_id, gap)
+    select v_name, g.key, g.value::bigint from jsonb_each_text(v_gaps) as g
+    union all
+    select v_name, '', 0 where not v_gaps ? '';
+    perform bulkhead.log_change('accept_gap', v_name, null, jsonb_build_object('reason', reason, 'gaps', v_gaps));
+    return (select count(*) from jsonb_object_keys(v_gaps));
+end
+$$;
+comment on function bulkhead.accept_gap(regclass, text) is 'Says why a table has rows that its events do not tell of, or lacks some; the check compares with that from now on. Returns how many tenants it concerns';
+revoke all on function bulkhead.accept_gap(regclass, text) from public;
+
+create function bulkhead.settle_gaps(relation regclass)
+returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    delete from bulkhead.ledger_gaps as g where g.table_name = bulkhead.ledger_name(relation);
+    -- What is left to accept: deletes of rows that were older than the trail and are in no baseline.
+    insert into bulkhead.ledger_gaps (table_name, tenant_id, gap)
+    select bulkhead.ledger_name(relation), d.tenant, sum(d.n)
+    from (
+        select coalesce(e.tenant_id, '') as tenant, sum(case when e.operation in ('INSERT', 'BASELINE') then -1 else 1 end) as n
+        from bulkhead.audit_events as e
+        where e.table_name = bulkhead.ledger_name(relation)
+            and e.operation in ('INSERT', 'BASELINE', 'DELETE', 'TRUNCATE')
+        group by e.tenant_id, e.record_id
+        having sum(case when e.operation in ('INSERT', 'BASELINE') then -1 else 1 end) > 0
+        union all
+        select '', 0
+    ) as d
+    group by d.tenant
+$$;
+comment on function bulkhead.settle_gaps(regclass) is 'After a whole baseline: nothing is taken on trust any more, and accept_gap() has to be asked again';
+revoke all on function bulkhead.settle_gaps(regclass) from public;
+
+create function bulkhead.roll_up_counts()
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_era text := (select to_jsonb(e)::text from bulkhead.audit_eras as e order by e.era desc limit 1);
+    v_cursor bulkhead.ledger_cursor := (select c from bulkhead.ledger_cursor as c);
+    v_horizon bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+begin
+    -- Another cluster counts its transactions anew: so does this.
+    if v_cursor.era is distinct from v_era then
+        delete from bulkhead.ledger_counts;
+        v_cursor.horizon := 0;
+    end if;
+    execute format(
+        $sql$
+        insert into bulkhead.ledger_counts as c (table_name, tenant_id, net)
+        select e.table_name, coalesce(e.tenant_id, ''), sum(case when e.operation in ('INSERT', 'BASELINE') then 1 else -1 end)
+        from bulkhead.audit_events as e
+        where e.xid >= %s
+            and e.xid < %s
+            and e.operation in ('INSERT', 'BASELINE', 'DELETE', 'TRUNCATE')
+        group by 1, 2
+        on conflict (table_name, tenant_id) do update set net = c.net + excluded.net
+        $sql$,
+        v_cursor.horizon, v_horizon);
+    update bulkhead.ledger_cursor set horizon = v_horizon, era = v_era;
+end
+$$;
+comment on function bulkhead.roll_up_counts() is 'Adds the events up to the oldest open transaction to ledger_counts, each once';
+revoke all on function bulkhead.roll_up_counts() from public;
+
+create function bulkhead.canary_audit_completeness(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_table record;
+    v_found record;
+    v_is_clean boolean := true;
+begin
+    perform from bulkhead.ledger_cursor for update skip locked;
+    if not found then
+        -- The nightly pass holds it and will say more.
+        return query
+        select (r.result).*
+        from bulkhead.canary_results as r
+        where r.run_id = (
+            select max(c.id) from bulkhead.canary_runs as c where c.canary = 'audit_completeness' and c.status <> 'running'
+        );
+        return;
+    end if;
+    perform bulkhead.roll_up_counts();
+    for v_table in
+        select t.relation, bulkhead.ledger_name(t.relation) as name
+        from bulkhead.protected_tables as t
+        where t.parent is null
+            and bulkhead.qualified(t.relation) is not null
+            -- Counting rows is for the night, and for what was wrong the last time.
+            and (not threshold ? 'changed_since' or threshold -> 'recheck' ? bulkhead.ledger_name(t.relation))
+        order by 2
+    loop
+        begin
+            if not exists (select from bulkhead.ledger_gaps as g where g.table_name = v_table.name) then
+                insert into bulkhead.ledger_gaps (table_name, tenant_id, gap)
+                select v_table.name, b.tenant_id, b.rows_in_table - b.rows_in_ledger
+                from bulkhead.ledger_balance(v_table.relation) as b
+                -- Fewer rows than events has no innocent beginning.
+                where b.rows_in_table > b.rows_in_ledger
+                union all
+                select v_table.name, '', 0;
+            end if;
+            select
+                sum(abs(b.rows_in_table - b.rows_in_ledger - b.accepted)) as wrong,
+                (array_agg(b.tenant_id order by abs(b.rows_in_table - b.rows_in_ledger - b.accepted) desc))[1:5] as tenants,
+                (array_agg(format('tenant %s has %s row(s) %s than its events tell', b.tenant_id,
+                    abs(b.rows_in_table - b.rows_in_ledger - b.accepted),
+                    case when b.rows_in_table > b.rows_in_ledger + b.accepted then 'more' else 'fewer' end)
+                    order by abs(b.rows_in_table - b.rows_in_ledger - b.accepted) desc))[1:5] as lines
+            into v_found
+            from bulkhead.ledger_balance(v_table.relation) as b
+            where b.rows_in_table <> b.rows_in_ledger + b.accepted;
+            if v_found.wrong > 0 then
+                v_is_clean := false;
+                return next bulkhead.canary_row(
+                    'audit_completeness', v_table.name, 'fail', v_found.wrong, 0,
+                    format('Rows of %s were written past the ledger: %s', v_table.name, array_to_string(v_found.lines, '; ')),
+                    v_found.tenants,
+                    format('select * from bulkhead.ledger_balance(%L) where rows_in_table <> rows_in_ledger + accepted', v_table.name));
+            end if;
+        exception when others then
+            v_is_clean := false;
+            return next bulkhead.canary_row(
+                'audit_completeness', v_table.name, 'unknown', null, null, format('%s could not be counted: %s', v_table.name, sqlerrm), '{}',
+                format('select * from bulkhead.ledger_balance(%L)', v_table.name));
+        end;
+    end loop;
+    if v_is_clean then
+        return next bulkhead.canary_row('audit_completeness', null, 'pass', 0, 0,
+            'Every protected table has as many rows of each tenant as its events tell; counted at night');
+    end if;
+end
+$$;
+comment on function bulkhead.canary_audit_completeness(jsonb) is 'Canary: rows that were written with the triggers off, in a restore or by a superuser''s tricks: the table''s count of each tenant against inserts and baseline less deletes';
+revoke all on function bulkhead.canary_audit_completeness(jsonb) from public;
+
 -- ---------------------------------------------------------------- the runner
 
 create function bulkhead.run_canaries(cadence text default 'five_minutes', at_time timestamptz default now())
@@ -1387,6 +1637,11 @@ values
         'failed_cron_jobs', 'A scheduled job fails', 'warning', 'five_minutes', '{}', 'docs/runbooks/failed_cron_jobs.md',
         E'Read the message of the last run with the query below.\nRun the job''s command by hand as its owner.\nAfter the repair wait for the next run: the incident resolves by itself.',
         'bulkhead.canary_failed_cron_jobs(jsonb)'
+    ),
+    (
+        'audit_completeness', 'Rows that the ledger does not know', 'critical', 'five_minutes', '{}', 'docs/runbooks/audit_completeness.md',
+        E'Find who could write past the triggers: a superuser, a restore, a migration that disabled them.\nRows too many: select bulkhead.baseline(''<table>'') records them.\nRows too few: look in the last backup for what is missing, then select bulkhead.accept_gap(''<table>'', ''why'').',
+        'bulkhead.canary_audit_completeness(jsonb)'
     )
 -- For upgrades. Thresholds, cadence and what is switched off belong to the project.
 on conflict (name) do update

@@ -78,6 +78,7 @@ describe("canaries of OpenHouse", () => {
       const rows = await run(cadence);
       assert.deepEqual(rows.map((row) => `${row.name} ${row.status}`).sort(), [
         "abnormal_deletes pass",
+        "audit_completeness pass",
         "failed_cron_jobs pass",
         "failed_onboarding pass",
         "orphaned_rows pass",
