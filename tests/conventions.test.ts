@@ -4,7 +4,15 @@ import { basename, join, relative, sep } from "node:path";
 import { describe, it } from "node:test";
 import { ROOT } from "./support/sql-files.ts";
 
-const SKIPPED = new Set(["node_modules", ".git", "dist", "evidence", ".bulkhead", "reports", ".temp"]);
+const SKIPPED = new Set([
+  "node_modules",
+  ".git",
+  "dist",
+  "evidence",
+  ".bulkhead",
+  "reports",
+  ".temp",
+]);
 
 /** Files of the repository, relative; links are left alone. No git: a downloaded archive has none. */
 function files(folder = ROOT): string[] {
