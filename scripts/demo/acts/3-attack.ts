@@ -63,11 +63,14 @@ async function tamper(stage: Stage): Promise<{ sealed: number; problem: string }
     await sql`update bulkhead.audit_events set actor = 'nobody' where id = ${
       String(target?.["id"])
     }`;
-    const found = await sql`select seq, part, problem from bulkhead.verify_audit(${
+    const found = await sql`select seq, event_id, problem from bulkhead.verify_audit(${
       before?.["anchor"]
     })`;
-    expect(found.length === 1, "verify_audit() names the one interval that was tampered with");
-    const problem = `interval ${found[0]?.["seq"]} of ${found[0]?.["part"]}: ${
+    expect(
+      found.length === 1 && found[0]?.["event_id"] === target?.["id"],
+      "verify_audit() names the one event that was tampered with",
+    );
+    const problem = `seal ${found[0]?.["seq"]}, event ${found[0]?.["event_id"]}: ${
       found[0]?.["problem"]
     }`;
     stage.say(mark.ok(`in a copy, the owner rewrote one event; verify_audit() says`));
