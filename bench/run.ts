@@ -1,12 +1,19 @@
 import process from "node:process";
 import Table from "cli-table3";
 import { ledger } from "./ledger.ts";
+import { lint } from "./lint.ts";
 import type { Row } from "./measure.ts";
 import { reads } from "./reads.ts";
 import { status } from "./status.ts";
 import { wrapper } from "./wrapper.ts";
 
-const BENCHES: Record<string, () => Promise<Row[]>> = { audit: ledger, reads, status, wrapper };
+const BENCHES: Record<string, () => Promise<Row[]>> = {
+  audit: ledger,
+  lint,
+  reads,
+  status,
+  wrapper,
+};
 
 const asked = process.argv.slice(2).filter((argument) => argument !== "--full");
 const unknown = asked.filter((name) => !(name in BENCHES));

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -41,31 +40,3 @@ describe("docs/lint.md", () => {
     });
   }
 });
-
-describe("bulkhead lint", () => {
-  it("is clean on this repository", async () => {
-    const { code, stdout } = await bulkheadLint(ROOT);
-    assert.equal(code, 0, stdout);
-  });
-});
-
-function bulkheadLint(
-  ...args: string[]
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [
-      "--import",
-      "tsx",
-      join(ROOT, "scripts/cli.ts"),
-      "lint",
-      ...args,
-    ], {
-      cwd: ROOT,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (data) => stdout += data);
-    child.stderr.on("data", (data) => stderr += data);
-    child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-  });
-}

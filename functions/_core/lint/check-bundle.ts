@@ -1,7 +1,7 @@
 import type { Report } from "./finding.ts";
 import { serviceKey } from "./make.ts";
 import type { Module } from "./module.ts";
-import { isPublicName, isServiceKeyName } from "./names.ts";
+import { isPublicName, isPublicSecretName, isServiceKeyName } from "./names.ts";
 import { placeOf } from "./place.ts";
 import { at, type Program } from "./program.ts";
 import { above, child, isMember, keyName, type Node, word } from "./syntax.ts";
@@ -64,7 +64,7 @@ function keyReads({ evaluator }: Program, module: Module): Read[] {
   for (const node of module.members) {
     const name = keyName(node, "property");
     const object = child(node, "object");
-    if (name === null || !object || !isServiceKeyName(name)) continue;
+    if (name === null || !object || !isKey(name)) continue;
     if (isWritten(node)) continue;
     if (evaluator.evaluate(object, module).some((one) => one.kind === "env")) {
       found.push({ node, name });
@@ -73,14 +73,14 @@ function keyReads({ evaluator }: Program, module: Module): Read[] {
   for (const { specifier, bindings } of module.loads) {
     if (!specifier.startsWith("$env/")) continue;
     for (const { imported, node } of bindings) {
-      if (imported && isServiceKeyName(imported.name)) found.push({ node, name: imported.name });
+      if (imported && isKey(imported.name)) found.push({ node, name: imported.name });
     }
   }
   for (const scope of module.scopes.values()) {
     for (const binding of scope.names.values()) {
       const name = binding.path?.at(-1);
       if (
-        typeof name !== "string" || !isServiceKeyName(name) || !binding.init ||
+        typeof name !== "string" || !isKey(name) || !binding.init ||
         binding.path?.length !== 1
       ) continue;
       if (evaluator.evaluate(binding.init, module).some((one) => one.kind === "env")) {
@@ -89,6 +89,10 @@ function keyReads({ evaluator }: Program, module: Module): Read[] {
     }
   }
   return found;
+}
+
+function isKey(name: string): boolean {
+  return isServiceKeyName(name) || isPublicSecretName(name);
 }
 
 /** `process.env.X = "…"`, as tests and tools do. */

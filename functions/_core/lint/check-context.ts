@@ -1,5 +1,5 @@
 import type { Report } from "./finding.ts";
-import type { Module } from "./module.ts";
+import { type Module, scopeAt } from "./module.ts";
 import { placeOf } from "./place.ts";
 import { at, type Program } from "./program.ts";
 import { child, isCall, isMember, keyName, type Node, quasis, word } from "./syntax.ts";
@@ -16,7 +16,7 @@ export function checkContext(program: Program): Report[] {
   for (const module of program.modules) {
     if (placeOf(module.path) === "test") continue;
     for (const node of module.strings) {
-      if (!isSent(node)) continue;
+      if (!isSent(module, node)) continue;
       const found = sessionContext(textOf(node));
       if (found) reports.push(place(module, node, found));
     }
@@ -54,32 +54,33 @@ function textOf(node: Node): string {
   return node.type === "StringLiteral" ? word(node, "value") : quasis(node).join("$1");
 }
 
-/** Whether a text goes to a database: tagged with sql, or the argument of something that runs SQL. */
-function isSent(node: Node): boolean {
+const RUNS =
+  /^(query|unsafe|execute|exec|raw|sql|simple|\$?(query|execute)Raw(Unsafe)?|queryObject|queryArray|run)$/;
+const THROUGH = new Set([
+  ...["BinaryExpression", "ConditionalExpression", "ObjectProperty", "ObjectExpression"],
+  ...["TemplateLiteral", "LogicalExpression", "TSAsExpression"],
+]);
+
+/** Whether a text goes to a database: tagged, the argument of something that runs SQL, or in a name that is. */
+function isSent(module: Module, node: Node): boolean {
   for (let at = node; at.parent; at = at.parent) {
     const { parent } = at;
     if (parent.type === "TaggedTemplateExpression") return true;
-    if (isCall(parent)) {
-      if (parent["callee"] === at) return false;
-      const callee = child(parent, "callee");
-      const name = isMember(callee) ? keyName(callee, "property") : word(callee, "name");
-      return /^(query|unsafe|execute|exec|raw|sql|simple|\$?(query|execute)Raw(Unsafe)?|queryObject|queryArray|run)$/
-        .test(name ?? "");
+    if (isCall(parent)) return isRunner(parent, at);
+    if (parent.type === "VariableDeclarator") {
+      const id = child(parent, "id");
+      const binding = id ? scopeAt(module, id).find(word(id, "name")) : null;
+      return binding?.references.some((one) => isCall(one.parent) && isRunner(one.parent, one)) ??
+        false;
     }
-    // A text in a variable is judged when it is a statement of its own.
-    if (parent.type === "VariableDeclarator") return true;
-    if (
-      ![
-        "BinaryExpression",
-        "ConditionalExpression",
-        "ObjectProperty",
-        "ObjectExpression",
-        "TemplateLiteral",
-        "AssignmentExpression",
-        "LogicalExpression",
-        "TSAsExpression",
-      ].includes(parent.type)
-    ) return false;
+    if (!THROUGH.has(parent.type)) return false;
   }
   return false;
+}
+
+function isRunner(call: Node, argument: Node): boolean {
+  const callee = child(call, "callee");
+  if (callee === argument) return false;
+  const name = isMember(callee) ? keyName(callee, "property") : word(callee, "name");
+  return RUNS.test(name ?? "");
 }

@@ -1,5 +1,5 @@
 import type { Report } from "./finding.ts";
-import { isPublicName, isServiceKeyName } from "./names.ts";
+import { isPublicSecretName } from "./names.ts";
 import { describeSecret, findSecrets } from "./secrets.ts";
 import { placeOf } from "./place.ts";
 
@@ -29,7 +29,7 @@ export function checkEnvFile(file: string, text: string): Report[] {
   return [...text.matchAll(/^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*=/gm)].flatMap(
     (found) => {
       const name = found[1] ?? "";
-      if (!isPublicName(name) || !isServiceKeyName(name)) return [];
+      if (!isPublicSecretName(name)) return [];
       const start = found.index + found[0].indexOf(name);
       return [{
         rule: "lint/public-service-key",

@@ -34,9 +34,10 @@ import {
 export type Resolve = (from: string, specifier: string) => Module | string;
 
 const MAX_VALUES = 12;
-const MAX_DEPTH = 10;
+/** Calls inside of calls; two branches at each are 64 ways already. */
+const MAX_DEPTH = 6;
 /** Steps for one question from outside: code that is too tangled is left as unknown, never followed for ever. */
-const MAX_STEPS = 4_000;
+const MAX_STEPS = 2_000;
 
 /**
  * Follows values through a program: names, destructuring, objects, classes, functions with their arguments, imports
@@ -61,7 +62,10 @@ export class Evaluator {
   /** What `node` may be, whoever calls the function that it stands in. */
   evaluate(node: Node, module: Module): Value[] {
     this.#steps = 0;
-    return this.value(node, module, null);
+    const values = this.value(node, module, null);
+    // Too tangled once is too tangled until more is known.
+    this.#cache.set(node, values);
+    return values;
   }
 
   /** Forget what was answered, because more is known about parameters now; clients and queries stay who they are. */
@@ -230,7 +234,9 @@ export class Evaluator {
     for (const { value, path: way } of binding.assigned) {
       add(found, this.#follow(this.value(value, module, context), way));
     }
-    for (const one of binding.defaults ?? []) add(found, this.value(one, module, context));
+    for (const { value, depth } of binding.defaults ?? []) {
+      add(found, this.#follow(this.value(value, module, context), path.slice(depth)));
+    }
     if (found.length === 0 && binding.kind === "param") add(found, unknownParameter(binding));
     if (found.length === 0) found.push({ kind: "named", name: lastKey(path) ?? binding.name });
     return found;
@@ -527,7 +533,8 @@ export class Evaluator {
 
   #globalCall(name: string, { args, module, context }: Made): Value[] {
     const [first] = args;
-    if ((name === "String" || name === "Proxy") && first) return this.value(first, module, context);
+    if (name === "String" && first) return this.value(first, module, context);
+    if (name === "Proxy" && first) return this.#proxied(args, module, context);
     // `new URL(request.url).searchParams`
     if (name === "URL" && first) {
       return this.value(first, module, context).some((one) =>
@@ -537,6 +544,24 @@ export class Evaluator {
         : [];
     }
     return [];
+  }
+
+  /** What a proxy stands for: its target, and whatever its `get` looks into, a client that is made when it is needed. */
+  #proxied(args: readonly Node[], module: Module, context: Context): Value[] {
+    const [target, traps] = args;
+    const found = target ? [...this.value(target, module, context)] : [];
+    for (const trap of traps ? this.value(traps, module, context) : []) {
+      for (const get of this.property(trap, "get")) {
+        if (get.kind !== "function") continue;
+        const stack = [get.node];
+        for (let at = stack.pop(); at; at = stack.pop()) {
+          const looked = lookedInto(at);
+          if (looked) add(found, this.value(looked, get.module, get.context));
+          stack.push(...parts(at));
+        }
+      }
+    }
+    return found.filter((one) => one.kind !== "named" && one.kind !== "object");
   }
 
   /** Methods of values that are known: `client.from()`, `query.eq()`, `key.trim()`, `fn.bind()`. */
@@ -734,6 +759,16 @@ const TEXT_METHODS = new Set([
     "split",
   ],
 ]);
+
+/** The `x` of `x[name]` and of `Reflect.get(x, name)`. */
+function lookedInto(node: Node): Node | null {
+  if (isMember(node) && flag(node, "computed")) return child(node, "object");
+  const callee = child(node, "callee");
+  const isReflect = isMember(callee) && word(child(callee, "object"), "name") === "Reflect";
+  return isReflect && keyName(callee, "property") === "get"
+    ? children(node, "arguments")[0] ?? null
+    : null;
+}
 
 function passed({ args, module, context }: Made): Argument[] {
   const list: Argument[] = [];

@@ -23,6 +23,13 @@ export function isServiceKeyName(name: string): boolean {
     !/JWT|WEBHOOK|ACCESS_TOKEN|HOOK|AUTH_SECRET|S3_|GOOGLE|GITHUB|STRIPE|TWILIO/.test(name);
 }
 
+/** Whether a variable with a public prefix gives the whole database away: a service key or a connection string. */
+export function isPublicSecretName(name: string): boolean {
+  return isPublicName(name) &&
+    (isServiceKeyName(name) ||
+      (/(DATABASE|POSTGRES(QL)?|DIRECT|DB)_UR[LI]$/.test(name) && !/FIREBASE|REALTIME/.test(name)));
+}
+
 /** The same where the variable is passed to Supabase as the key: there a shorter name is enough. */
 export function isServiceKeyInPlace(name: string): boolean {
   return isServiceKeyName(name) ||

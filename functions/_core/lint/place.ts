@@ -16,6 +16,10 @@ const SCRIPT =
  */
 export function placeOf(path: string): Place {
   if (TEST.test(path)) return "test";
+  // A migration is what the database runs ever after; rows to begin with are not.
+  if (path.endsWith(".sql")) {
+    return /(^|\/)seeds?[\w.-]*(\/|\.sql$)/i.test(path) ? "script" : "production";
+  }
   // What the platform runs is production, whatever its folder is called.
   if (/(^|\/)(supabase\/functions|pages|app)\//.test(path) && !/(^|\/)scripts?\//.test(path)) {
     return "production";

@@ -70,6 +70,9 @@ function statement(node: Node): Node {
 }
 
 const ROUNDS = 3;
+/** Arguments that are nothing but themselves. */
+const PLAIN =
+  /^((String|Numeric|Boolean|Null|RegExp|BigInt)Literal|SpreadElement|JSX.*|.*Function.*|U(nary|pdate)Expression)$/;
 
 /**
  * Put the modules together and learn who calls whom with what: a client, a key, a query or a value of the request
@@ -103,7 +106,7 @@ function learn({ evaluator }: Program, module: Module): boolean {
     if (args.length === 0 || !callee) continue;
     const passed = args.map((arg, index) => ({ arg, index }))
       .filter(({ arg }) =>
-        arg.type !== "SpreadElement" && isWorthKnowing(evaluator, evaluator.evaluate(arg, module))
+        !PLAIN.test(arg.type) && isWorthKnowing(evaluator, evaluator.evaluate(arg, module))
       );
     if (passed.length === 0) continue;
     for (const fn of functionsOf(evaluator.evaluate(callee, module))) {

@@ -11,13 +11,16 @@ export type Binding = {
   /** What it is made from; with `path` the part of it. */
   init?: Node | null;
   path?: Path;
-  /** Values that stand in where the part is missing. */
-  defaults?: Node[];
+  /** Values that stand in where the part, or what it is a part of, is missing: `{ a } = other`. */
+  defaults?: Default[];
   assigned: { value: Node; path: Path }[];
   param?: { of: Node; index: number };
   imported?: { specifier: string; name: string };
   references: Node[];
 };
+
+/** A default and how many keys of the way lead to where it stands. */
+export type Default = { value: Node; depth: number };
 
 /** Nodes, besides functions, that open a scope of their own. */
 export const SCOPED = new Set([
@@ -66,8 +69,8 @@ export class Scope {
 export function bindPattern(
   node: Node,
   path: Path,
-  visit: (name: string, node: Node, path: Path, defaults: Node[]) => void,
-  defaults: Node[] = [],
+  visit: (name: string, node: Node, path: Path, defaults: Default[]) => void,
+  defaults: Default[] = [],
 ): void {
   switch (node.type) {
     case "Identifier":
@@ -76,8 +79,7 @@ export function bindPattern(
     case "AssignmentPattern": {
       const left = child(node, "left");
       const right = child(node, "right");
-      // A default of a whole pattern is not a default of its parts.
-      const own = right && left?.type === "Identifier" ? [...defaults, right] : defaults;
+      const own = right ? [...defaults, { value: right, depth: path.length }] : defaults;
       if (left) bindPattern(left, path, visit, own);
       break;
     }
@@ -89,16 +91,16 @@ export function bindPattern(
     case "RestElement": {
       const inner = child(node, "argument");
       // The rest of an object has the keys of the whole; of a list it is a list.
-      if (inner) bindPattern(inner, path, visit);
+      if (inner) bindPattern(inner, path, visit, defaults);
       break;
     }
     case "ObjectPattern":
       for (const property of children(node, "properties")) {
-        if (property.type === "RestElement") bindPattern(property, path, visit);
+        if (property.type === "RestElement") bindPattern(property, path, visit, defaults);
         else {
           const key = flag(property, "computed") ? null : keyName(property);
           const value = child(property, "value");
-          if (value) bindPattern(value, [...path, key ?? "*"], visit);
+          if (value) bindPattern(value, [...path, key ?? "*"], visit, defaults);
         }
       }
       break;
@@ -106,7 +108,7 @@ export function bindPattern(
       const elements = node["elements"];
       if (!Array.isArray(elements)) break;
       children(node, "elements").forEach((element) =>
-        bindPattern(element, [...path, elements.indexOf(element)], visit)
+        bindPattern(element, [...path, elements.indexOf(element)], visit, defaults)
       );
       break;
     }

@@ -146,14 +146,17 @@ export function quasis(node: Node): string[] {
 }
 
 /** The children of a node that run; types are left out. */
-export function* parts(node: Node): Generator<Node> {
+export function parts(node: Node): Node[] {
+  const found: Node[] = [];
   for (const field in node) {
     if (SKIPPED.has(field)) continue;
     const value = node[field];
+    if (typeof value !== "object" || value === null) continue;
     if (Array.isArray(value)) {
-      for (const one of value) if (isNode(one) && runs(one)) yield one;
-    } else if (isNode(value) && runs(value)) yield value;
+      for (const one of value) if (isNode(one) && runs(one)) found.push(one);
+    } else if (isNode(value) && runs(value)) found.push(value);
   }
+  return found;
 }
 
 function runs(node: Node): boolean {
@@ -164,8 +167,10 @@ function runs(node: Node): boolean {
 export function link(root: Node, visit: (node: Node) => void): void {
   const stack: Node[] = [root];
   for (let node = stack.pop(); node; node = stack.pop()) {
+    // Lines are found from offsets; thousands of trees are held at once.
+    node["loc"] = undefined;
     visit(node);
-    const below = [...parts(node)];
+    const below = parts(node);
     for (let index = below.length - 1; index >= 0; index--) {
       const one = below[index];
       if (one === undefined) continue;
