@@ -8,6 +8,7 @@ import { sampleRegex } from "../functions/_core/matrix/regex.ts";
 import { tree } from "../functions/_core/adapters/policy-parser.ts";
 import { parseTap } from "./runner/tap.ts";
 import { contentHash } from "./support/content-hash.ts";
+import { depth } from "./support/depth.ts";
 import {
   baselineDatabase,
   type Database,
@@ -86,7 +87,7 @@ describe("generated tests of the examples", () => {
           >`select count(*)::integer as count from bulkhead.protected_tables where parent is null`,
       );
       assert.equal(files.length, count?.count);
-      for (const file of files) {
+      for (const [at, file] of files.entries()) {
         const text = readFileSync(join(out, file), "utf8");
         assert.doesNotMatch(text, /^\\/m, "no command of psql");
         assert.deepEqual(await failures(db, text, file), [], file);
@@ -96,8 +97,8 @@ describe("generated tests of the examples", () => {
           `do $do$ declare p name; begin for p in select polname from pg_policy where polrelid = '${table}'::regclass loop execute format('drop policy %I on ${table}', p); end loop; end $do$`,
           `drop policy bulkhead_tenant on ${table}; grant select, delete on ${table} to anon; create policy open on ${table} to anon using (true)`,
         ];
-        // Where nobody but a back end holds a grant, policies alone change nothing for the others.
-        for (const ddl of broken) {
+        for (const [kind, ddl] of broken.entries()) {
+          if ((kind + at) % 3 >= depth({ quick: 1, full: 3 })) continue;
           const red = await failures(db, text.replace("begin;\n", `begin;\n${ddl};\n`), file);
           assert.ok(red.length > 0, `${table} stays green after: ${ddl}`);
         }

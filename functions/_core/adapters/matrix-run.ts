@@ -9,6 +9,7 @@ import type { Table } from "../adopt/catalog.ts";
 import { foreignKeys } from "../adopt/classify.ts";
 import { ident, literal } from "../adopt/names.ts";
 import { SLOTS } from "../matrix/slots.ts";
+import { BulkheadError } from "../errors.ts";
 import type { Sql, TransactionSql } from "./postgres.ts";
 
 /**
@@ -176,6 +177,7 @@ export async function measureMatrix(
   const rollback = new Error("rollback");
   try {
     await sql.begin(async (tx) => {
+      await waitForTurn(tx);
       await setLimits(tx, options);
       for (const role of new Set(actors.map((actor) => actor.role))) {
         // A role that may be granted is granted for this transaction only.
@@ -210,6 +212,21 @@ export async function measureMatrix(
     if (error !== rollback) throw error;
   }
   return { actors, measured, choices, results: measured.map((one) => one.result) };
+}
+
+/** Two at once would wait for each other's rows: they have the same keys. */
+async function waitForTurn(tx: TransactionSql): Promise<void> {
+  await tx`set local lock_timeout = '60s'`;
+  try {
+    await tx`select pg_advisory_xact_lock(hashtextextended('bulkhead matrix', 0))`;
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error) || error.code !== "55P03") throw error;
+    throw new BulkheadError("BH_MATRIX_BUSY", "Cannot measure: another run is on its way", {
+      kind: "unknown",
+      hint: "wait for the other run, then try again",
+      cause: error,
+    });
+  }
 }
 
 /** What keeps others safe from the transaction, and the transaction from lasting. */
