@@ -218,6 +218,8 @@ returns table (
     event_id bigint,
     created_at timestamptz,
     transaction_id bigint,
+    tenant_id text,
+    record_id text,
     operation text,
     actor text,
     actor_role text,
@@ -240,7 +242,7 @@ declare
     v_tenants text[] := bulkhead.readable_tenants();
 begin
     return query
-    select e.id, e.created_at, e.xid, e.operation, e.actor, e.actor_role, e.before, e.after, e.request_id, e.ip_address, e.metadata
+    select e.id, e.created_at, e.xid, e.tenant_id, e.record_id, e.operation, e.actor, e.actor_role, e.before, e.after, e.request_id, e.ip_address, e.metadata
     from bulkhead.audit_events as e
     where e.record_id = v_record
         and e.table_name = v_audited.ledger_name
@@ -258,6 +260,8 @@ returns table (
     event_id bigint,
     created_at timestamptz,
     transaction_id bigint,
+    tenant_id text,
+    record_id text,
     operation text,
     actor text,
     actor_role text,
@@ -505,6 +509,18 @@ declare
     v_definitions text;
 begin
     perform bulkhead.check_moment(v_audited, moment);
+    if exists (
+        select
+        from bulkhead.audit_events as e
+        where e.table_name = v_audited.ledger_name
+            and e.tenant_id = v_tenant
+            and e.operation = 'TRUNCATE'
+            and e.record_id is null
+            and e.before is null
+            and e.created_at > moment
+    ) then
+        perform bulkhead.no_way_back(v_audited.ledger_name, 'rows that a TRUNCATE took');
+    end if;
     select
         string_agg(format('t.%I', c.name), ', ' order by c.attnum),
         string_agg(format('case when i.image ? %1$L then (%2$s)::%3$s else (i.present).%1$I end', c.name, c.expression, c.type), ', ' order by c.attnum),
@@ -769,8 +785,13 @@ begin
         $sql$, bulkhead.rewind_sql());
     -- A TRUNCATE that was recorded as a number only.
     insert into pg_temp.bulkhead_undo (n, row_key, table_name, tenant_id, action, state, reason)
-    select -row_number() over (), c.id::text, c.table_name, c.tenant_id, 'insert', 'blocked', 'a TRUNCATE took rows that the ledger did not keep'
+    select -row_number() over (order by c.id), c.id::text, c.table_name, c.tenant_id, 'insert', 'blocked',
+        case
+            when 'erased' in (bulkhead.withheld(e.before), bulkhead.withheld(e.after)) then format('what event %s held was erased', e.id)
+            else 'a TRUNCATE took rows that the ledger did not keep'
+        end
     from pg_temp.bulkhead_chosen as c
+    join bulkhead.audit_events as e on e.id = c.id and e.created_at = c.created_at
     where c.record_id is null;
     update pg_temp.bulkhead_undo as u set
         state = 'blocked',

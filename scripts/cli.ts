@@ -72,6 +72,18 @@ const COMMANDS: Record<string, Entry> = {
     summary: "mint a short-lived key that the policies hold",
     load: () => import("./service/service-token.ts"),
   },
+  audit: {
+    summary: "who changed what: list and follow the ledger",
+    load: () => import("./ledger/audit.ts"),
+  },
+  history: {
+    summary: "every change of one row",
+    load: () => import("./ledger/history.ts"),
+  },
+  undo: {
+    summary: "take back a transaction or a window of time",
+    load: () => import("./ledger/undo.ts"),
+  },
   evidence: {
     summary: "gather the proof into one folder",
     load: () => import("./hardening/evidence.ts"),
