@@ -73,7 +73,7 @@ const COMMANDS: Record<string, Entry> = {
     load: () => import("./service/service-token.ts"),
   },
   audit: {
-    summary: "who changed what: list and follow the ledger",
+    summary: "who changed what: list, follow, export the ledger",
     load: () => import("./ledger/audit.ts"),
   },
   history: {
@@ -100,10 +100,6 @@ const COMMANDS: Record<string, Entry> = {
   restore: { summary: "put a tenant's rows back", load: () => import("./backup/restore.ts") },
   prune: { summary: "apply the retention rule", load: () => import("./backup/prune.ts") },
   keys: { summary: "make and list keys", load: () => import("./backup/keys.ts") },
-  audit: {
-    summary: "read and export the audit trail",
-    load: () => import("./ledger/audit.ts"),
-  },
   verify: {
     summary: "check the ledger, or an export of it, against its seals",
     load: () => import("./ledger/verify.ts"),
