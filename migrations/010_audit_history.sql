@@ -17,6 +17,7 @@ create type bulkhead.audited as (
     tenant_type regtype,
     key_columns name[],
     is_tenants_table boolean,
+    ignored text[],
     began_at timestamptz
 );
 comment on type bulkhead.audited is 'A protected table as history and undo see it; began_at is where its history begins';
@@ -38,6 +39,7 @@ declare
 begin
     select
         t.relation, format('%I.%I', t.schema_name, t.table_name), t.tenant_column, t.tenant_type, t.key_columns, t.is_tenants_table,
+        array(select jsonb_array_elements_text(coalesce(t.options -> 'ignore', '[]'))),
         greatest(t.protected_at, (
             -- Months that retention took are gone for good.
             select min(substring(lower(pg_get_expr(c.relpartbound, c.oid)) from 'from \(''([^'']+)''\)')::timestamptz)
@@ -525,7 +527,11 @@ begin
     end if;
     select
         string_agg(format('t.%I', c.name), ', ' order by c.attnum),
-        string_agg(format('case when i.image ? %1$L then (%2$s)::%3$s else (i.present).%1$I end', c.name, c.expression, c.type), ', ' order by c.attnum),
+        string_agg(case
+            -- Its changes were not recorded: what it was is not known.
+            when c.name = any (v_audited.ignored) then format('null::%s', c.type)
+            else format('case when i.image ? %1$L then (%2$s)::%3$s else (i.present).%1$I end', c.name, c.expression, c.type)
+        end, ', ' order by c.attnum),
         string_agg(c.definition, ', ' order by c.attnum)
     into v_now, v_then, v_definitions
     from bulkhead.image_columns(v_audited.relation) as c;

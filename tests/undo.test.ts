@@ -323,6 +323,36 @@ for (const major of [17, 15] as const) {
       assert.deepEqual({ ...then }, { body: null, t: "x" }, "unknown is null, not what it is now");
     });
 
+    it("a TRUNCATE is undone; of columns that are masked or ignored nothing is made up", async () => {
+      await using w = await world();
+      const { sql } = w;
+      const was = await rows(sql, "public.files");
+      const x = await written(sql, "truncate public.files");
+      await undo(sql, x);
+      assert.deepEqual(await rows(sql, "public.files"), was);
+
+      await sql`select bulkhead.protect('public.notes', options => '{"mask": ["body"], "ignore": ["t"]}')`;
+      const [now] = await sql`select clock_timestamp()::text as at, pg_sleep(0.005)`;
+      const y = await written(
+        sql,
+        "update public.notes set body = 'secret', t = 'seen', n = 5 where id = 1",
+      );
+      const z = await written(sql, "delete from public.notes where id = 2");
+      assert.deepEqual((await plan(sql, y)).map((s) => s.reason), [
+        "the ledger does not hold body: masked",
+      ]);
+      assert.deepEqual((await plan(sql, z)).map((s) => s.state), ["blocked"]);
+      const then = await sql.unsafe(
+        `select id, body, t, n from bulkhead.as_of(null::public.notes, '${ACME}', '${
+          now?.["at"]
+        }') order by id`,
+      );
+      assert.deepEqual(then.map((r) => ({ ...r })), [
+        { id: "1", body: null, t: null, n: "1.0" },
+        { id: "2", body: null, t: null, n: "2" },
+      ]);
+    });
+
     it("values that rows pass round among themselves come back", async () => {
       await using w = await world();
       const { sql } = w;
