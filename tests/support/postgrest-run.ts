@@ -160,7 +160,15 @@ async function call(tx: postgres.TransactionSql, name: string, asked: Asked): Pr
     `select coalesce(json_agg(t), '[]')::text as body from ${name}(${list.join(", ")}) as t`,
     parameters.values,
   );
-  return { status: 200, body: row?.body ?? "[]" };
+  const body = row?.body ?? "[]";
+  // A function that returns no set answers with its value, not with a list of one.
+  const [kind] = await tx`select proretset as is_set from pg_catalog.pg_proc where oid = ${
+    name.replaceAll('"', "")
+  }::regproc`;
+  return {
+    status: 200,
+    body: kind?.["is_set"] ? body : JSON.stringify(JSON.parse(body)[0] ?? null),
+  };
 }
 
 function bodyRows(body: string): Record<string, unknown>[] {
