@@ -525,6 +525,20 @@ begin
     ) then
         perform bulkhead.no_way_back(v_audited.ledger_name, 'rows that a TRUNCATE took');
     end if;
+    -- bulkhead.erase() leaves no record_id: nobody knows which row it was.
+    if exists (
+        select
+        from bulkhead.audit_events as e
+        where e.table_name = v_audited.ledger_name
+            and e.tenant_id = v_tenant
+            and e.record_id is null
+            and '{"$bulkhead": "erased"}' in (e.before, e.after)
+            and e.created_at > moment
+    ) then
+        raise exception using
+            errcode = 'BH109',
+            message = format('Cannot go back: events of %s since then were erased, so nobody knows what their rows were; ask for a later time', v_audited.ledger_name);
+    end if;
     select
         string_agg(format('t.%I', c.name), ', ' order by c.attnum),
         string_agg(case

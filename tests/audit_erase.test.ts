@@ -99,6 +99,12 @@ describe("bulkhead.erase()", () => {
     assert.equal(record?.["tenant_id"], ACME);
     assert.equal(record?.["metadata"]["reason"], "request of 2 May");
     assert.equal(record?.["metadata"]["events"], 3);
+    await assert.rejects(
+      sql`select * from bulkhead.as_of(null::public.people, ${ACME}, (
+        select min(created_at) from bulkhead.audit_events where table_name = 'public.people' and operation = 'INSERT'))`,
+      { code: "BH109" },
+      "what a row was is not guessed",
+    );
     for (const tenant of [null, ACME]) {
       const verdict = await verdictOf(sql, tenant);
       assert.equal(verdict.offence, null);
