@@ -14,7 +14,7 @@ export type Refusal = {
 };
 
 /** Not about the values: a lock, a limit, a right that is missing. */
-const NO_VALUE_HELPS = /^(08|0A|25|40|42|53|54|55|57|58|XX|BH)/;
+const NO_VALUE_HELPS = /^(08|0A|25|40|42|53|54|55|57|58|XX|BH(?!ABS))/;
 
 /** Whether another value could help at all. */
 export function isAboutValues(refusal: Refusal): boolean {

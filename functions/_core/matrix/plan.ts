@@ -154,7 +154,13 @@ export function planTable(
     add("select", "other", against(read));
     if (!isTenants) add("insert", "other", against(write));
     // A new tenant is nobody's row yet.
-    else if (!actor.inside) add("insert", "own", against(write).slice(0, 1));
+    else if (!actor.inside) {
+      add(
+        "insert",
+        "own",
+        against(write).filter((one) => !one.fresh).slice(0, 1),
+      );
+    }
     add("update", "other", against(change));
     add("delete", "other", against(remove));
     const moves = move();
