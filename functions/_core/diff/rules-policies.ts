@@ -47,9 +47,12 @@ function added(change: Change, world: World): Verdict | null {
   if (change.op !== "added" || policy === undefined || isKit(change.on)) return null;
   if (policy["permissive"] === false) return safe("a restrictive policy only holds back");
   const verdict = opened(world, change, policy, "another way in");
-  const isNew = world.before.get("table", "", change.on) === undefined;
+  const isNew = world.before.get("table", "", change.on) === undefined &&
+    world.after.get("table", "", change.on) !== undefined;
   const kits = hasKit(world.after) && change.name.startsWith("bulkhead_") &&
     tied(world, world.after, policy, text(policy, "using"));
+  // A new table is judged with who gets in; what is wrong with a policy is told all the same.
+  if (isNew && verdict.why === "another way in") return safe("its table is judged with it");
   return (isNew || kits) && verdict.why.startsWith("another way in;")
     ? safe("a way in, inside the restrictive tenant policy")
     : verdict;
