@@ -244,7 +244,7 @@ const ROWS: Row[] = [
     "alter role app_direct createdb",
     "review",
   ], true),
-  row("ownership", "alter table public.messages owner to service_role", "dangerous", "review", [
+  row("ownership", "alter table public.messages owner to service_role", "dangerous", "dangerous", [
     "alter table public.messages owner to supabase_admin",
     "review",
   ], true),

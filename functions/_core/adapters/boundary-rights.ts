@@ -180,7 +180,10 @@ const OTHERS = [
      'function', e.evtfoid::regprocedure::text, 'tags', coalesce(to_jsonb(e.evttags), '[]'),
      'enabled', case e.evtenabled when 'O' then 'origin' when 'A' then 'always' when 'R' then 'replica' else 'disabled' end) as thing
    from pg_event_trigger as e join pg_roles as o on o.oid = e.evtowner
-   where o.rolname !~ '^supabase_' and ${notOfExtension("pg_event_trigger", "e.oid")}`,
+   join pg_proc as f on f.oid = e.evtfoid join pg_namespace as n on n.oid = f.pronamespace
+   where (o.rolname !~ '^supabase_' or ${ours("n", "f.proowner")}) and ${
+    notOfExtension("pg_event_trigger", "e.oid")
+  }`,
   `select jsonb_build_object('kind', 'foreign data wrapper', 'on', '', 'name', w.fdwname, 'owner', pg_get_userbyid(w.fdwowner)) as thing
    from pg_foreign_data_wrapper as w where ${notOfExtension("pg_foreign_data_wrapper", "w.oid")}`,
   `select jsonb_build_object('kind', 'foreign server', 'on', '', 'name', s.srvname, 'owner', pg_get_userbyid(s.srvowner),

@@ -201,7 +201,7 @@ function definer(change: Change, world: World): Verdict | null {
   const read = readsOf(world.after, is, (one) => isTenants(world, one) || isKit(one));
   const asks = names(is, "does").includes("asks who calls");
   const asked = names(change.before, "does").includes("asks who calls");
-  if (names(is, "does").includes("reads user_metadata")) {
+  if (names(is, "does").includes("reads user_metadata") && (!isTrigger || read.length > 0)) {
     return dangerous("it trusts user_metadata, which the user writes");
   }
   if (isTrigger) {

@@ -61,7 +61,9 @@ function dropped(change: Change, world: World): Verdict | null {
         ? dangerous("keys that carry the tenant need it")
         : safe("a value may be in two tenants now");
     default:
-      return review("what it refused is taken now");
+      return world.before.get("protected table", "", change.on)
+        ? dangerous("what the protected table refused is taken now")
+        : review("what it refused is taken now");
   }
 }
 

@@ -26,6 +26,10 @@ export const OBJECT_RULES: readonly Rule[] = [
   },
 ];
 
+/** Rows that are not everybody's: of tenants, of the kit, the logins. */
+const isHeld = (world: World, id: string) =>
+  isTenants(world, id) || isKit(id) || id.startsWith("auth.");
+
 function view(change: Change, world: World): Verdict | null {
   if (isKit(change.name)) {
     if (change.op === "added") return review("a view of the kit");
@@ -33,7 +37,7 @@ function view(change: Change, world: World): Verdict | null {
   }
   if (change.op === "removed") return safe("one view of the rows less");
   if (change.facet === "owner" || change.after === undefined) return null;
-  const shown = readsOf(world.after, change.after, (one) => isTenants(world, one) || isKit(one));
+  const shown = readsOf(world.after, change.after, (one) => isHeld(world, one));
   const open = reach(world.after, change.after);
   const leaks = change.after["invoker"] !== true && shown.length > 0;
   if (turned(change, "invoker", true)) return safe("it asks as its reader");
@@ -56,7 +60,7 @@ function view(change: Change, world: World): Verdict | null {
   if (change.facet === "definition") {
     if (!leaks) return safe("it shows other columns or rows, behind the policies");
     const old = change.before
-      ? readsOf(world.before, change.before, (one) => isTenants(world, one) || isKit(one))
+      ? readsOf(world.before, change.before, (one) => isHeld(world, one))
       : [];
     return open.length > 0 && shown.some((one) => !old.includes(one))
       ? dangerous(`it asks as its owner: ${open.join(", ")} see all of ${shown.join(", ")}`)
@@ -71,7 +75,7 @@ function view(change: Change, world: World): Verdict | null {
 function materialized(change: Change, world: World): Verdict | null {
   if (change.op === "removed") return safe("one copy of the rows less");
   if (change.facet === "owner" || change.after === undefined) return null;
-  const shown = readsOf(world.after, change.after, (one) => isTenants(world, one) || isKit(one));
+  const shown = readsOf(world.after, change.after, (one) => isHeld(world, one));
   if (shown.length === 0) return safe("it holds no rows of tenants");
   const open = reach(world.after, change.after);
   return open.length > 0

@@ -75,7 +75,7 @@ function weigh(given: Given): Verdict["level"] {
         if (kit) return "dangerous";
         return api ? "dangerous" : isTrusted(world.after, who) ? "safe" : "review";
       }
-      return kit && api ? "dangerous" : "review";
+      return kit && api && !isDirect(world, who) ? "dangerous" : "review";
     case "function":
       return functionGrant(given, everybody, caller, passes);
     case "sequence":
@@ -92,7 +92,7 @@ function weigh(given: Given): Verdict["level"] {
       : "review";
   }
   if (passes && (tenants || api)) return "dangerous";
-  if (came.some((one) => /^(TRUNCATE|REFERENCES|TRIGGER)/.test(one))) {
+  if (came.some((one) => /^(TRUNCATE|REFERENCES|TRIGGER|MAINTAIN)/.test(one))) {
     return tenants && api ? "dangerous" : "review";
   }
   const view = world.after.get("view", "", relation) ??
@@ -111,22 +111,26 @@ function weigh(given: Given): Verdict["level"] {
   return "review";
 }
 
+/** A back end's own role, which the kit was told of and gives what it needs. */
+const isDirect = (world: World, who: string) =>
+  names(world.after.get("kit setting", "", "direct_roles"), "value").includes(who);
+
 /** Reading a table of the kit is held by its RLS; writing one is not for anybody. */
 function kitLevel({ came, who, relation }: Given): Verdict["level"] {
   const writes = came.some((one) => !one.startsWith("SELECT") || one.endsWith("*"));
   if (who === "bulkhead_audit" && came.every((one) => one === "INSERT" || one === "SELECT")) {
     return isLedger(relation) ? "review" : "dangerous";
   }
-  return writes || who === "anon" || who === "public" ? "dangerous" : "review";
+  return writes || ["anon", "public", "authenticated"].includes(who) ? "dangerous" : "review";
 }
 
 function functionGrant(
-  { id, kit, world }: Given,
+  { id, kit, world, who }: Given,
   everybody: boolean,
   caller: boolean,
   passes: boolean,
 ): Verdict["level"] {
-  if (kit) return caller || passes ? "dangerous" : "review";
+  if (kit) return (caller && !isDirect(world, who)) || passes ? "dangerous" : "review";
   const routine = world.after.get("function", "", id);
   if (routine?.["definer"] !== true) return passes && caller ? "dangerous" : "safe";
   if (/trigger$/.test(text(routine, "returns"))) return "safe";
@@ -219,7 +223,7 @@ function membership(change: Change, world: World): Verdict | null {
     ["anon", "authenticated", "service_role"].includes(into);
   if (usual) {
     return change.after?.["inherit"] === true && into === "service_role" ||
-        change.facet === "inherit"
+        ["inherit", "admin"].includes(change.facet)
       ? dangerous("the authenticator has the rights of the role before it becomes it")
       : review(`the authenticator may become ${into}`);
   }

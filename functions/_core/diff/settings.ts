@@ -20,7 +20,10 @@ export type SettingClass = "guard" | "context" | "served" | "path" | "harmless" 
  * settingClass("session_replication_role"); // "guard"
  */
 export function settingClass(name: string): SettingClass {
-  if (/^(session_replication_role|row_security|role|session_authorization)$/i.test(name)) {
+  if (
+    /^(session_replication_role|row_security|role|session_authorization|lo_compat_privileges)$/i
+      .test(name)
+  ) {
     return "guard";
   }
   if (CONTEXT.test(name)) return "context";
@@ -45,6 +48,7 @@ export function weakens(name: string, value: string): boolean {
     case "guard":
       if (/^session_replication_role$/i.test(name)) return flat !== "origin";
       if (/^row_security$/i.test(name)) return flat === "off" || flat === "false" || flat === "0";
+      if (/^lo_compat_privileges$/i.test(name)) return flat !== "off";
       return flat !== "none" && flat !== "";
     case "context":
       return flat !== "";
