@@ -1516,7 +1516,6 @@ declare
     v_tenant text;
     v_enable text[];
     v_statement text;
-    v_done record;
     v_rows bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -1558,12 +1557,9 @@ begin
         v_rows := 0;
         perform bulkhead.park_values(v_tenant);
         v_statement := bulkhead.undo_statement(v_tenant);
-        for v_done in execute v_statement loop
-            v_rows := v_rows + v_done.rows;
-            tenant_id := v_tenant;
-            table_name := v_done.table_name;
-            action := v_done.action;
-            rows := v_done.rows;
+        tenant_id := v_tenant;
+        for table_name, action, rows in execute v_statement loop
+            v_rows := v_rows + rows;
             return next;
         end loop;
         if v_rows <> (select count(*) from pg_temp.bulkhead_undo as u where u.tenant_id = v_tenant and u.state = 'ready') then
