@@ -192,7 +192,11 @@ revoke all on function bulkhead.generate_is_platform() from public;
 create trigger bulkhead_platform_roles after insert or update or delete on bulkhead.settings
 for each statement execute function bulkhead.generate_is_platform();
 alter table bulkhead.settings enable always trigger bulkhead_platform_roles;
-update bulkhead.settings set platform_roles = platform_roles;
+do $$
+begin
+    update bulkhead.settings set platform_roles = platform_roles;
+end
+$$;
 
 -- Replaced by configure() with the cast of the tenants' key; unconfigured, there is no tenant.
 create function bulkhead.canonical_tenant(tenant text)

@@ -125,6 +125,8 @@ export async function program(argv: readonly string[]): Promise<Command> {
     )
     .version(version, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
+    // `audit` has options and so has `audit export`: what stands after a name is for that name.
+    .enablePositionalOptions()
     .addHelpText("after", "\nExit codes: docs/exit-codes.md. Error codes: docs/errors.md.");
   const [first, second] = argv;
   const asked = first === "help" ? second : first;

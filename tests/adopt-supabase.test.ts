@@ -75,6 +75,10 @@ describe("adopt in a Supabase project", () => {
     );
     assert.equal((await adopt("--write-config")).code, 2, "never over a file that is there");
 
+    const toml = join(home, "bulkhead.toml");
+    const keep = 'service_role = "keep"';
+    assert.ok(readFileSync(toml, "utf8").includes(keep));
+    writeFileSync(toml, readFileSync(toml, "utf8").replace(keep, 'service_role = "close"'));
     const written = await adopt("--out", migrations);
     assert.equal(written.code, 0, written.stderr);
     for (const file of readdirSync(migrations).filter((name) => name.endsWith(".sql"))) {

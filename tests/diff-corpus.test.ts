@@ -24,6 +24,7 @@ const LESS = [
   "next month has no partition",
   // Closing and giving back in one change: it is less than there was, and the setting is told.
   "is given back a table after it was closed",
+  "is given back one column after it was closed",
 ];
 /** Rows and large objects are no catalog: docs/diff.md says so. */
 const UNSEEN = [

@@ -27,6 +27,7 @@ export type Upgrade = {
 export const GENERATED: ReadonlySet<string> = new Set([
   "function bulkhead.canonical_tenant(text)",
   "function bulkhead.member_tenants(jsonb,text)",
+  "function bulkhead.is_platform(name)",
 ]);
 /** A change of one of these changes what protect() left on the project's tables. */
 const GENERATORS =

@@ -131,7 +131,7 @@ function classify(text: string): Statement {
   found = match(/^comment on ([\s\S]+?) is '/i);
   if (found?.[1]) return made("attached", found[1], `comment on ${found[1]}`);
   if (match(/^(grant|revoke) /i)) return made("attached", "", flat);
-  if (match(/^alter table [\w.]+ (enable|force) row level security/i)) {
+  if (match(/^alter table [\w.]+ ((enable|force) row level security|enable always trigger \w+)/i)) {
     return made("attached", "", flat);
   }
   if (match(/^alter function .* owner to \w+$/i)) return made("attached", "", flat);

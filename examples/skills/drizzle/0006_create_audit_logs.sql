@@ -34,7 +34,8 @@ select
     e.operation as action,
     e.table_name as resource_type,
     e.record_id as resource_id,
-    coalesce(e.ip_address, public.ip_of(e.metadata)) as ip_address,
+    -- The ledger's own is that of the connection, which is the application's server.
+    public.ip_of(e.metadata) as ip_address,
     coalesce(e.metadata - 'ip_address', '{}') || jsonb_strip_nulls(jsonb_build_object('before', e.before, 'after', e.after)) as metadata,
     e.created_at
 from bulkhead.audit_events as e;

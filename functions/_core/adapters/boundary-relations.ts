@@ -178,7 +178,13 @@ const PLATFORM_TABLES = `
     'kind', 'platform', 'on', '', 'name', ${id("n", "c.relname")}, 'rls', c.relrowsecurity,
     'grants', (select coalesce(jsonb_agg(g.one order by g.one), '[]') from (
       select distinct coalesce(r.rolname, 'public') || ' ' || x.privilege_type as one
-      from aclexplode(c.relacl) as x left join pg_roles as r on r.oid = x.grantee
+      from (
+        select c.relacl as acl
+        union all
+        -- A right on one column shows that column.
+        select a.attacl from pg_attribute as a where a.attrelid = c.oid and a.attacl is not null
+      ) as held
+      cross join lateral aclexplode(held.acl) as x left join pg_roles as r on r.oid = x.grantee
       where coalesce(r.rolname, 'public') in ('public', 'anon', 'authenticated')) as g)
   ) as thing
   from pg_class as c

@@ -13,6 +13,7 @@ import {
   type UsableAddress,
 } from "./supabase-address.ts";
 import { asPlatform } from "./supabase-platform.ts";
+import { reportRefusal } from "./report-refusal.ts";
 import type { TenantClient } from "./tenant-types.ts";
 
 export { asPlatform } from "./supabase-platform.ts";
@@ -23,6 +24,10 @@ export type { TenantClient, TenantTable, TenantTables, TenantView } from "./tena
 export type TenantClientOptions<Column extends string = "tenant_id"> =
   & Omit<TenantScopeInput, "tenantColumn">
   & Address
+  & {
+    /** Hears that a refused write could not be put into the ledger; writes to the log unless given. */
+    onUnreported?: ((error: BulkheadError) => void) | undefined;
+  }
   & ("tenant_id" extends Column ? { tenantColumn?: Column } : { tenantColumn: Column });
 
 /**
@@ -36,19 +41,27 @@ export type TenantClientOptions<Column extends string = "tenant_id"> =
 export function createTenantClient<Database, Column extends string = "tenant_id">(
   options: TenantClientOptions<Column>,
 ): TenantClient<Database, Column> {
-  const { url, key, serviceToken, fetch: send, ...scope } = options;
+  const { url, key, serviceToken, fetch: send, onUnreported, ...scope } = options;
   const address = parseAddress({ url, key, serviceToken, fetch: send });
-  return new TenantScopedClient(scope, (parsed) => connect(address, parsed));
+  const unreported = onUnreported ?? ((error) => console.error(error.code, error.message));
+  return new TenantScopedClient(scope, (parsed) => connect(address, parsed, unreported));
 }
 
 /**
  * The parts of supabase-js that a tenant client uses, each behind the gate. Not a whole client: one is made for every
  * request, and a whole one starts auth and realtime, at forty times the price.
  */
-function connect(address: UsableAddress, scope: TenantScope): Services {
+function connect(
+  address: UsableAddress,
+  scope: TenantScope,
+  unreported: (error: BulkheadError) => void,
+): Services {
   const { url } = address;
   const credentials = credentialsOf(address);
-  const fetch = gated(scope, { base: url, credentials }, address.fetch);
+  const fetch = gated(scope, { base: url, credentials }, {
+    send: address.fetch,
+    unreported,
+  });
   const rest = new PostgrestClient(`${url}/rest/v1`, { schema: "public", fetch });
   return {
     from(name) {
@@ -75,7 +88,7 @@ function connect(address: UsableAddress, scope: TenantScope): Services {
 function gated(
   scope: TenantScope,
   gateway: { base: string; credentials: Credentials },
-  send: typeof fetch,
+  { send, unreported }: { send: typeof fetch; unreported: (error: BulkheadError) => void },
 ): typeof fetch {
   return async (input, init = {}) => {
     try {
@@ -86,7 +99,10 @@ function gated(
         body: init.body ?? undefined,
       });
       // A redirect is another request, and would not pass the gate.
-      return await send(url, { ...init, headers, redirect: "manual" });
+      const response = await send(url, { ...init, headers, redirect: "manual" });
+      const request = { url, method: init.method ?? "GET", headers };
+      await reportRefusal(send, { base: gateway.base, request, response }).catch(unreported);
+      return response;
     } catch (error) {
       if (!(error instanceof BulkheadError)) throw error;
       const { code, message, hint } = error;

@@ -41,6 +41,7 @@ const TAGS: readonly [string, RegExp][] = [
     "asks who calls",
     /bulkhead\.(current_tenant|member_tenants)|auth\.(uid|jwt|email)\b|request\.jwt/,
   ],
+  ["reads logins", /\bauth\s*\.\s*"?(users|identities|sessions|refresh_tokens|mfa_\w+)\b/],
   ["reads user_metadata", /\b(raw_)?user_meta_?data\b/],
 ];
 

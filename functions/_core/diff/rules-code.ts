@@ -209,6 +209,9 @@ function definer(change: Change, world: World): Verdict | null {
       ? safe("a trigger function that runs as its owner")
       : review("a trigger function that runs as its owner");
   }
+  if (who.length > 0 && names(is, "does").includes("reads logins") && !asks) {
+    return dangerous(`it shows logins to ${who.join(", ")} and does not ask who calls`);
+  }
   if (became && who.some((one) => one === "anon" || one === "public")) {
     return dangerous("it runs as its owner, and anon may call it");
   }

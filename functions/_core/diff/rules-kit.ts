@@ -55,7 +55,7 @@ function kitSetting(change: Change): Verdict | null {
     case "direct_roles":
       return came.length === 0
         ? safe("one direct role less")
-        : review(`${came.join(", ")} may name a tenant`);
+        : dangerous(`${came.join(", ")} may name any tenant`);
     case "exposed_schemas":
       return review(`exposed: ${names(change.after, "value").join(", ")}`);
     default:

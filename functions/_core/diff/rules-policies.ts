@@ -45,7 +45,11 @@ function kit(change: Change, world: World): Verdict | null {
 function added(change: Change, world: World): Verdict | null {
   const policy = change.after;
   if (change.op !== "added" || policy === undefined || isKit(change.on)) return null;
-  if (policy["permissive"] === false) return safe("a restrictive policy only holds back");
+  if (policy["permissive"] === false) {
+    return /user_metadata/.test(text(policy, "using") + text(policy, "check"))
+      ? dangerous("it trusts user_metadata, which the user writes")
+      : safe("a restrictive policy only holds back");
+  }
   const verdict = opened(world, change, policy, "another way in");
   const isNew = world.before.get("table", "", change.on) === undefined &&
     world.after.get("table", "", change.on) !== undefined;
