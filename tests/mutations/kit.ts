@@ -103,8 +103,9 @@ export const kitMutations: Mutation[] = [
       "ledger_changed",
     ],
     [
+      // One that is null here: lost values are `seal_broken`, and nothing brings them back.
       "a column is dropped",
-      "alter table bulkhead.audit_events drop column ip_address cascade",
+      "alter table bulkhead.audit_events drop column request_id cascade",
       "ledger_changed",
     ],
     [
