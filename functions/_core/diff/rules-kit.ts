@@ -53,9 +53,10 @@ function kitSetting(change: Change): Verdict | null {
         ? dangerous(`the guard trusts ${came.join(", ")}`)
         : review(`the guard trusts ${came.join(", ")}`);
     case "direct_roles":
-      return came.length === 0
-        ? safe("one direct role less")
-        : dangerous(`${came.join(", ")} may name any tenant`);
+      if (came.length === 0) return safe("one direct role less");
+      return came.some((one) => API_ROLES.includes(one))
+        ? dangerous(`${came.join(", ")} may name any tenant`)
+        : review(`${came.join(", ")} may name any tenant`);
     case "exposed_schemas":
       return review(`exposed: ${names(change.after, "value").join(", ")}`);
     default:
