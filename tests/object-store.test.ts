@@ -115,7 +115,7 @@ test("folders are made with their parents, or not at all", async () => {
 
 test("openStore() reads file and s3 addresses", async () => {
   const folder = await newFolder();
-  const store = openStore({ BULKHEAD_STORE: `file://${folder}/with%20space/` });
+  const store = openStore({ BULKHEAD_STORE: `file://${folder}/with%20space/` }, "writer");
   await store.put("x", new Uint8Array([1, 2]));
   assert.equal((await bytesOf(await store.get("x"))).length, 2);
   assert.deepEqual(await readdir(folder), ["with space"]);
@@ -125,20 +125,43 @@ test("openStore() reads file and s3 addresses", async () => {
     BULKHEAD_S3_REGION: "eu",
     BULKHEAD_S3_KEY_ID: "id",
     BULKHEAD_S3_SECRET: "secret",
-  });
+  }, "writer");
   assert.equal(s3.describe(), "s3://bucket/a/b");
 });
 
 test("openStore() names the variables that are missing and refuses plain http", () => {
-  assert.throws(() => openStore({ BULKHEAD_STORE: "s3://bucket" }), {
+  assert.throws(() => openStore({ BULKHEAD_STORE: "s3://bucket" }, "writer"), {
     code: "BH_ENV",
     message: /BULKHEAD_S3_REGION, BULKHEAD_S3_KEY_ID, BULKHEAD_S3_SECRET are not set/,
   });
   const env = { BULKHEAD_S3_REGION: "r", BULKHEAD_S3_KEY_ID: "k", BULKHEAD_S3_SECRET: "hush" };
   const open = (endpoint: string) => () =>
-    openStore({ BULKHEAD_STORE: "s3://bucket", BULKHEAD_S3_ENDPOINT: endpoint, ...env });
+    openStore({ BULKHEAD_STORE: "s3://bucket", BULKHEAD_S3_ENDPOINT: endpoint, ...env }, "writer");
   assert.throws(open("http://s3.example.test"), /not encrypted/);
   assert.doesNotThrow(open("http://127.0.0.1:7480"));
+});
+
+test("openStore() takes no role's key for another's", () => {
+  const pairs = {
+    writer: { BULKHEAD_S3_KEY_ID: "w", BULKHEAD_S3_SECRET: "hush" },
+    reader: { BULKHEAD_S3_READER_KEY_ID: "r", BULKHEAD_S3_READER_SECRET: "hush" },
+    pruner: { BULKHEAD_S3_PRUNER_KEY_ID: "p", BULKHEAD_S3_PRUNER_SECRET: "hush" },
+  };
+  const roles = ["writer", "reader", "pruner"] as const;
+  for (const role of roles) {
+    for (const held of roles) {
+      const env = { BULKHEAD_STORE: "s3://bucket", BULKHEAD_S3_REGION: "eu", ...pairs[held] };
+      const open = () => openStore(env, role);
+      if (role === held) assert.doesNotThrow(open);
+      else {
+        const [keyId, secret] = Object.keys(pairs[role]);
+        assert.throws(open, {
+          code: "BH_ENV",
+          message: `Cannot open the store "s3://bucket": ${keyId}, ${secret} are not set`,
+        });
+      }
+    }
+  }
 });
 
 test("mapS3Error() shows neither the request nor the credentials", () => {

@@ -393,7 +393,10 @@ describe("a store, and what leads to it", () => {
     const bucket = await bulkhead(["drill", "--target-env", "TARGET_URL"], {
       BULKHEAD_STORE: "s3://bucket",
     });
-    assert.match(bucket.stderr, /BULKHEAD_S3_SECRET.*BULKHEAD_KEK.*DATABASE_URL.*TARGET_URL/);
+    assert.match(
+      bucket.stderr,
+      /BULKHEAD_S3_READER_SECRET.*BULKHEAD_KEK.*DATABASE_URL.*TARGET_URL/,
+    );
   });
 
   test("a drill checks its folder of reports before it starts", async () => {

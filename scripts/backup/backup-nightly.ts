@@ -32,7 +32,7 @@ export function command(): Command {
 }
 
 async function backup(options: Options): Promise<void> {
-  const { store, kek, database } = await backupEnvironment([options.databaseEnv]);
+  const { store, kek, database } = await backupEnvironment("writer", [options.databaseEnv]);
   const url = database(options.databaseEnv);
 
   const interrupted = new AbortController();

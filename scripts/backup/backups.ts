@@ -13,7 +13,7 @@ type Options = { json?: boolean };
 /** `bulkhead backups`: what is in the store. */
 export function command(): Command {
   const backups = new Command("backups").description(
-    "List, show and verify the backups of a store.\nReads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK.",
+    "List, show and verify the backups of a store.\nReads BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK.",
   );
   const json = ["--json", "print one JSON document on stdout"] as const;
   backups.command("list").description("List every backup, newest first").option(...json).action(
@@ -27,7 +27,7 @@ export function command(): Command {
 }
 
 async function list(options: Options): Promise<void> {
-  const { store, keyring } = await openBackups();
+  const { store, keyring } = await openBackups("reader");
   const { valid, invalid } = await listBackups({ store, keyring });
   const found = valid.map(({ manifest }) => ({
     backup: manifest.id,
@@ -65,7 +65,7 @@ async function list(options: Options): Promise<void> {
 
 async function show(id: string | undefined, options: Options): Promise<void> {
   const named = id === undefined ? {} : { id: checkBackupId(id) };
-  const { store, keyring } = await openBackups();
+  const { store, keyring } = await openBackups("reader");
   const { manifest, sha256 } = await newestBackup({ store, keyring, ...named });
   if (options.json) return print({ ...manifest, sha256 });
   console.log(
@@ -79,7 +79,7 @@ async function show(id: string | undefined, options: Options): Promise<void> {
 
 async function verify(id: string | undefined, options: Options): Promise<void> {
   const named = id === undefined ? {} : { id: checkBackupId(id) };
-  const { store, keyring } = await openBackups();
+  const { store, keyring } = await openBackups("reader");
   const { manifest } = await newestBackup({ store, keyring, ...named });
   const found = await verifyBackup({ store, keyring, manifest });
   if (options.json) return print({ backup: manifest.id, ...found });

@@ -1,6 +1,11 @@
 import process from "node:process";
 import * as z from "zod";
-import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
+import {
+  openStore,
+  roleVariables,
+  type StoreRole,
+  storeVariables,
+} from "../../functions/_core/adapters/open-store.ts";
 import { type Kek, kekFromBase64, kekVariable } from "../../functions/_core/keys/kek.ts";
 import { type Keyring, openKeyring } from "../../functions/_core/keys/keyring.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
@@ -14,22 +19,23 @@ export type BackupEnvironment = {
   database(name: string): string;
 };
 
+/** `shredder`: writes with the writer's key and deletes with the pruner's, so that neither does both. */
+type CommandRole = StoreRole | "shredder";
+
 /**
  * Read every variable that a command needs in one go, so that one error names all that are missing.
- * `databases` are the names of the variables with connection strings.
+ * `role` says whose key opens the bucket, `databases` which variables hold connection strings.
  *
  * @example
- * const { store, kek, database } = await backupEnvironment([options.databaseEnv]);
+ * const { store, kek, database } = await backupEnvironment("writer", [options.databaseEnv]);
  * @throws BulkheadError `BH_ENV`, `BH_KEK_MALFORMED`.
  */
 export async function backupEnvironment(
+  role: CommandRole,
   databases: readonly string[] = [],
 ): Promise<BackupEnvironment> {
-  const set = z.string("set it from the bucket's application key");
   const isBucket = process.env["BULKHEAD_STORE"]?.startsWith("s3://") === true;
-  const bucket = isBucket
-    ? { BULKHEAD_S3_REGION: set, BULKHEAD_S3_KEY_ID: set, BULKHEAD_S3_SECRET: set }
-    : {};
+  const bucket = isBucket ? bucketVariables(role) : {};
   const env = readEnv(
     process.env,
     z.object({ ...storeVariables, ...bucket, BULKHEAD_KEK: kekVariable })
@@ -37,17 +43,29 @@ export async function backupEnvironment(
   );
   const urls: Record<string, unknown> = env;
   return {
-    store: openStore(env),
+    store: role === "shredder"
+      ? { ...openStore(env, "writer"), deleteVersion: openStore(env, "pruner").deleteVersion }
+      : openStore(env, role),
     kek: await kekFromBase64(env.BULKHEAD_KEK),
     database: (name) => String(urls[name] ?? ""),
   };
 }
 
+function bucketVariables(role: CommandRole): Record<string, z.ZodType<string>> {
+  const roles: readonly StoreRole[] = role === "shredder" ? ["writer", "pruner"] : [role];
+  const keys = roles.flatMap((each) => {
+    const set = z.string(`set it from the ${each}'s key of the bucket (docs/store.md)`);
+    return [[roleVariables[each].keyId, set], [roleVariables[each].secret, set]] as const;
+  });
+  return { BULKHEAD_S3_REGION: z.string("set it to the bucket's"), ...Object.fromEntries(keys) };
+}
+
 /** The same with the keyring that lies in the store. */
 export async function openBackups(
+  role: CommandRole,
   databases: readonly string[] = [],
 ): Promise<BackupEnvironment & { keyring: Keyring }> {
-  const environment = await backupEnvironment(databases);
+  const environment = await backupEnvironment(role, databases);
   return { ...environment, keyring: await openKeyring(environment) };
 }
 

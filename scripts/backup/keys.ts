@@ -43,7 +43,7 @@ export function command(): Command {
   keys.command("shred")
     .description(
       "Destroy a tenant's keys for good, so that no backup of it can be read again, and issue a\n" +
-        "certificate. Shows what would go; --apply destroys it. Use the pruner's credential.",
+        "certificate. Shows what would go; --apply destroys it, with the writer's and the pruner's key.",
     )
     .requiredOption("--tenant <id>", "the tenant")
     .option("--apply", "destroy the keys: nothing brings them back")
@@ -60,7 +60,7 @@ export function command(): Command {
 }
 
 async function init(options: Json): Promise<void> {
-  const { store, kek } = await backupEnvironment();
+  const { store, kek } = await backupEnvironment("writer");
   await createKeyring({ store, kek });
   const where = store.describe();
   if (options.json) return print({ store: where, kekId: kek.id });
@@ -69,7 +69,7 @@ async function init(options: Json): Promise<void> {
 }
 
 async function list(options: Json): Promise<void> {
-  const { store, kek, keyring } = await openBackups();
+  const { store, kek, keyring } = await openBackups("reader");
   const entries = keyring.list();
   if (options.json) return print({ store: store.describe(), kekId: kek.id, keys: entries });
   for (const entry of entries) console.log(line(entry));
@@ -77,7 +77,7 @@ async function list(options: Json): Promise<void> {
 }
 
 async function rotate(options: Json & { newKekEnv: string }): Promise<void> {
-  const { store, kek } = await backupEnvironment();
+  const { store, kek } = await backupEnvironment("writer");
   const name = options.newKekEnv;
   const fresh = readEnv(process.env, z.object({ [name]: kekVariable }))[name] ?? "";
   const result = await rotateKek({ store, kek, newKek: await kekFromBase64(fresh) });
@@ -94,14 +94,14 @@ async function rotate(options: Json & { newKekEnv: string }): Promise<void> {
 }
 
 async function rotateTenant(tenant: string, options: Json): Promise<void> {
-  const { keyring } = await openBackups();
+  const { keyring } = await openBackups("writer");
   const made = await keyring.rotateTenant(tenant);
   if (options.json) return print({ tenant, keys: made });
   for (const entry of made) console.log(line(entry));
 }
 
 async function shred(options: Json & { tenant: string; apply?: boolean }): Promise<void> {
-  const { store, kek, keyring } = await openBackups();
+  const { store, kek, keyring } = await openBackups(options.apply ? "shredder" : "reader");
   const { tenant } = options;
   if (!options.apply) {
     const keys = keyring.list().filter((key) => key.tenant === tenant);
@@ -125,7 +125,7 @@ async function shred(options: Json & { tenant: string; apply?: boolean }): Promi
 async function reencrypt(
   options: CommonOptions & { table: string; column: string; class: string },
 ): Promise<void> {
-  const { keyring, database } = await openBackups([options.databaseEnv]);
+  const { keyring, database } = await openBackups("writer", [options.databaseEnv]);
   const sql = connect(database(options.databaseEnv), { max: 1, applicationName: "bulkhead keys" });
   try {
     const { table, column, class: secretClass } = options;

@@ -25,7 +25,7 @@ export function command(): Command {
   return new Command("prune")
     .description(
       "Show which backups the retention rule would remove, and remove them with --apply.\n" +
-        "Reads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK; use the pruner's key, which may delete.",
+        "Reads BULKHEAD_STORE, BULKHEAD_S3_PRUNER_*, BULKHEAD_KEK; that key alone may delete.",
     )
     .option("--daily <count>", "days to keep a backup of", wholeNumber, 30)
     .option("--weekly <count>", "ISO weeks before those", wholeNumber, 12)
@@ -37,7 +37,7 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { store, keyring } = await openBackups();
+  const { store, keyring } = await openBackups("pruner");
   const plan = await planPrune({
     store,
     keyring,

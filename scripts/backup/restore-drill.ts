@@ -32,7 +32,7 @@ export function command(): Command {
   return commonOptions(
     new Command("drill").description(
       "Verify the newest backup, restore it into another Postgres, compare every table, test it, and report.\n" +
-        "Reads DATABASE_URL (where the drill is recorded), BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK. " +
+        "Reads DATABASE_URL (where the drill is recorded), BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK. " +
         "A drill without rows or without tests has failed.",
     ),
   )
@@ -58,7 +58,7 @@ async function drill(options: Options): Promise<void> {
     fileURLToPath(new URL(`../../tests/${name}.test.sql`, import.meta.url))
   );
   if (options.backup !== undefined) checkBackupId(options.backup);
-  const environment = await backupEnvironment([
+  const environment = await backupEnvironment("reader", [
     options.databaseEnv,
     ...(options.targetEnv === undefined ? [] : [options.targetEnv]),
   ]);

@@ -28,7 +28,7 @@ export function command(): Command {
   return new Command("restore").description(
     "Put rows back: a whole backup into an empty database (--into-env), or one tenant's rows into a live one " +
       "(--tenant; shows what it would do unless told to do it).\n" +
-      "Reads DATABASE_URL, BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK.",
+      "Reads DATABASE_URL, BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK.",
   )
     .option(
       "--into-env <name>",
@@ -110,7 +110,7 @@ async function whole(options: Options, name: string): Promise<void> {
 /** The backup to restore, and the database that the variable `name` leads to. */
 async function chosen(options: Options, name: string) {
   const id = options.backup === undefined ? {} : { id: checkBackupId(options.backup) };
-  const { store, keyring, database } = await openBackups([name]);
+  const { store, keyring, database } = await openBackups("reader", [name]);
   const { manifest } = await newestBackup({ store, keyring, ...id });
   return { store, keyring, manifest, url: database(name) };
 }

@@ -32,7 +32,7 @@ export function command(): Command {
   return commonOptions(new Command("evidence"))
     .description(
       "Gather status, canaries, backups, drills, ledger verification and versions into one folder.\n" +
-        "Reads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK for the newest manifest; without a store, the database's records.",
+        "Reads BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK for the newest manifest; without a store, the database's records.",
     )
     .option("--out <folder>", "the folder to make", `evidence/${stamp(new Date())}`)
     .addHelpText(
@@ -172,7 +172,7 @@ function manifest(found: DatabaseEvidence, store: StoreEvidence | null): Artefac
 async function readStore(): Promise<StoreEvidence | null> {
   if (!process.env["BULKHEAD_STORE"]) return null;
   const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
-  const store = openStore(env);
+  const store = openStore(env, "reader");
   try {
     const { manifest, stored, sha256 } = await newestBackup({
       store,

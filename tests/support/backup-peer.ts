@@ -23,7 +23,7 @@ const store = openStore({
   BULKHEAD_S3_REGION: process.env["BULKHEAD_S3_REGION"],
   BULKHEAD_S3_KEY_ID: process.env["BULKHEAD_S3_KEY_ID"],
   BULKHEAD_S3_SECRET: process.env["BULKHEAD_S3_SECRET"],
-});
+}, "writer");
 const kek = await kekFromBase64(BULKHEAD_KEK);
 
 const started = performance.now();

@@ -64,7 +64,7 @@ async function call(env: EdgeEnv, sql: Sql): Promise<EdgeBackupOutcome> {
 }
 
 async function open(env: EdgeEnv) {
-  const store = openStore(env);
+  const store = openStore(env, "writer");
   const kek = await kekFromBase64(env.BULKHEAD_KEK);
   const keyring = await openKeyring({ store, kek });
   const source = await openSource(env.SUPABASE_DB_URL, { shared: false });

@@ -15,38 +15,54 @@ export const storeVariables = {
   BULKHEAD_S3_REGION: z.string().optional(),
   BULKHEAD_S3_KEY_ID: z.string().optional(),
   BULKHEAD_S3_SECRET: z.string().optional(),
+  BULKHEAD_S3_READER_KEY_ID: z.string().optional(),
+  BULKHEAD_S3_READER_SECRET: z.string().optional(),
+  BULKHEAD_S3_PRUNER_KEY_ID: z.string().optional(),
+  BULKHEAD_S3_PRUNER_SECRET: z.string().optional(),
+  BULKHEAD_S3_LOCK_DAYS: z.string().regex(/^\d{1,4}$/, "must be a whole number of days").optional(),
 };
 
 const storeEnv = z.object(storeVariables);
 export type StoreEnv = z.infer<typeof storeEnv>;
 
+/** Whose key opens a bucket: who writes can't delete, who reads can't write, who deletes lives elsewhere. */
+export type StoreRole = "writer" | "reader" | "pruner";
+
+/** The variables that hold each role's key. None stands in for another: a stolen key can do its own part only. */
+export const roleVariables = {
+  writer: { keyId: "BULKHEAD_S3_KEY_ID", secret: "BULKHEAD_S3_SECRET" },
+  reader: { keyId: "BULKHEAD_S3_READER_KEY_ID", secret: "BULKHEAD_S3_READER_SECRET" },
+  pruner: { keyId: "BULKHEAD_S3_PRUNER_KEY_ID", secret: "BULKHEAD_S3_PRUNER_SECRET" },
+} as const;
+
 /**
- * The object store that the environment names.
+ * The object store that the environment names, opened with the key of `role`.
  *
  * @example
  * const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
- * const store = openStore(env);
+ * const store = openStore(env, "reader");
  */
-export function openStore(env: StoreEnv): ObjectStore {
+export function openStore(env: StoreEnv, role: StoreRole): ObjectStore {
   const url = env.BULKHEAD_STORE;
   if (url.startsWith("file://")) {
     const path = decodeURIComponent(new URL(url).pathname).replace(/(?<=.)\/+$/, "");
     return folderStore(path);
   }
   const { BULKHEAD_S3_ENDPOINT: endpoint, BULKHEAD_S3_REGION: region } = env;
-  const { BULKHEAD_S3_KEY_ID: keyId, BULKHEAD_S3_SECRET: secret } = env;
+  const names = roleVariables[role];
+  const keyId = env[names.keyId], secret = env[names.secret];
   if (!region || !keyId || !secret) {
     const missing = [
       ["BULKHEAD_S3_REGION", region],
-      ["BULKHEAD_S3_KEY_ID", keyId],
-      ["BULKHEAD_S3_SECRET", secret],
+      [names.keyId, keyId],
+      [names.secret, secret],
     ].filter(([, value]) => !value).map(([variable]) => variable);
     throw new BulkheadError(
       "BH_ENV",
       `Cannot open the store "${url}": ${missing.join(", ")} ${
         missing.length > 1 ? "are" : "is"
       } not set`,
-      { kind: "usage", hint: "Set them from the bucket's application key" },
+      { kind: "usage", hint: `Set them from the ${role}'s key of the bucket; see docs/store.md` },
     );
   }
   if (endpoint) checkEndpoint(endpoint);
@@ -61,6 +77,7 @@ export function openStore(env: StoreEnv): ObjectStore {
       keyId,
       secret,
       ...(endpoint ? { endpoint } : {}),
+      ...(env.BULKHEAD_S3_LOCK_DAYS ? { lockDays: Number(env.BULKHEAD_S3_LOCK_DAYS) } : {}),
     });
   });
 }
@@ -79,6 +96,7 @@ function lazyStore(name: string, load: () => Promise<ObjectStore>): ObjectStore 
       yield* (await store()).listVersions(prefix);
     },
     deleteVersion: async (key, version) => await (await store()).deleteVersion(key, version),
+    extendLock: async (stored) => await (await store()).extendLock?.(stored),
     clock: async () => await (await store()).clock?.() ?? null,
     describe: () => name,
   };

@@ -12,8 +12,10 @@ import { chunksOf } from "../backup/chunks.ts";
 import type { ObjectStore, PutOptions, StoredVersion } from "../backup/object-store.ts";
 import { withRetry } from "../backup/retry.ts";
 import { checkKey, listing, storeError, withBody } from "../backup/store-errors.ts";
+import { mergePage } from "./s3-listing.ts";
+import { lockOf } from "./s3-lock.ts";
 import { judgeS3Error, mapS3Error, readFailure } from "./s3-errors.ts";
-import { upload } from "./s3-upload.ts";
+import { setLock, upload } from "./s3-upload.ts";
 
 export interface S3StoreOptions {
   readonly bucket: string;
@@ -23,6 +25,11 @@ export interface S3StoreOptions {
   readonly endpoint?: string;
   readonly keyId: string;
   readonly secret: string;
+  /**
+   * For how long a backup's objects are locked; 0 for never. Unset: 30 days where the bucket has Object Lock, which
+   * is asked once, before the first write.
+   */
+  readonly lockDays?: number;
   /** Tries of one request. */
   readonly attempts?: number;
   readonly sleep?: (milliseconds: number) => Promise<void>;
@@ -64,6 +71,7 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
       ...(options.attempts ? { attempts: options.attempts } : {}),
       ...(options.sleep ? { sleep: options.sleep } : {}),
     });
+  const lock = lockOf({ client, bucket, store: name, attempt, days: options.lockDays });
   const guarded = async <T>(action: string, what: string, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -97,6 +105,9 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
         version: found.VersionId ?? "null",
         size: found.ContentLength ?? 0,
         modifiedAt: found.LastModified ?? new Date(0),
+        ...(found.ObjectLockRetainUntilDate
+          ? { lockedUntil: found.ObjectLockRetainUntilDate }
+          : {}),
       };
     });
 
@@ -108,8 +119,10 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
     checkKey(key);
     return await guarded("write", key, async () => {
       if (putOptions.ifAbsent && await rawHead(key)) throw storeError.exists(key, name);
+      const retainUntil = putOptions.retainUntil ?? await lock.until(key);
+      const locked = { ...putOptions, ...(retainUntil ? { retainUntil } : {}) };
       const done = await upload(
-        { client, bucket, key: root + key, options: putOptions, attempt },
+        { client, bucket, key: root + key, options: locked, attempt },
         body,
       );
       const { version = "null", size, sha256 } = done;
@@ -225,6 +238,16 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
           throw isLocked ? storeError.locked(`${key}@${version}`, name) : error;
         }
       }),
+    extendLock: (stored) =>
+      guarded("lock", `${stored.key}@${stored.version}`, async () => {
+        const until = await lock.until(stored.key);
+        // Only when half of it has passed: a request for every object every night would buy nothing.
+        if (!until || !lock.isShort(stored.lockedUntil)) return;
+        await setLock({ client, bucket, key: root + stored.key, attempt }, {
+          version: stored.version,
+          until,
+        });
+      }),
     async clock() {
       if (!clock.estimate()) {
         const one = new ListObjectVersionsCommand({ Bucket: bucket, Prefix: root, MaxKeys: 1 });
@@ -234,41 +257,6 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
     },
     describe: () => name,
   };
-}
-
-/** Versions and delete markers of one page, in the order in which the store keeps them. */
-function mergePage(page: ListObjectVersionsCommandOutput): StoredVersion[] {
-  const read = (
-    entry: {
-      Key?: string | undefined;
-      VersionId?: string | undefined;
-      Size?: number | undefined;
-      LastModified?: Date | undefined;
-      IsLatest?: boolean | undefined;
-    },
-    isDeleteMarker: boolean,
-  ): StoredVersion => ({
-    key: entry.Key ?? "",
-    version: entry.VersionId ?? "null",
-    size: entry.Size ?? 0,
-    modifiedAt: entry.LastModified ?? new Date(0),
-    isLatest: entry.IsLatest ?? false,
-    isDeleteMarker,
-  });
-  const versions = (page.Versions ?? []).map((entry) => read(entry, false));
-  const markers = (page.DeleteMarkers ?? []).map((entry) => read(entry, true));
-  const merged: StoredVersion[] = [];
-  while (versions.length > 0 || markers.length > 0) {
-    const [version, marker] = [versions[0], markers[0]];
-    const takeMarker = marker && (!version || isBefore(marker, version));
-    merged.push(...(takeMarker ? markers : versions).splice(0, 1));
-  }
-  return merged;
-}
-
-function isBefore(marker: StoredVersion, version: StoredVersion): boolean {
-  if (marker.key !== version.key) return marker.key < version.key;
-  return marker.isLatest || (!version.isLatest && marker.modifiedAt > version.modifiedAt);
 }
 
 /** The store's clock from the `Date` of its last answer. */

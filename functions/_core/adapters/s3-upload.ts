@@ -165,14 +165,25 @@ const httpRequest = z.custom<{ body: string | Uint8Array; headers: Record<string
 
 /** radosgw 16 forgets the lock of an upload in parts: look, and set it where it is missing. */
 async function ensureLock(
-  { client, bucket, key, attempt }: UploadTarget,
+  target: UploadTarget,
   lock: { version: string | undefined; until: Date },
 ): Promise<void> {
-  const at = { Bucket: bucket, Key: key, VersionId: lock.version };
-  const head = await attempt(() => client.send(new HeadObjectCommand(at)));
-  if (head.ObjectLockRetainUntilDate) return;
+  const { client, bucket, key, attempt } = target;
+  const head = await attempt(() =>
+    client.send(new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: lock.version }))
+  );
+  if (!head.ObjectLockRetainUntilDate) await setLock(target, lock);
+}
+
+/** Lock a version that is there already, or lock it for longer. */
+export async function setLock(
+  { client, bucket, key, attempt }: Omit<UploadTarget, "options">,
+  lock: { version: string | undefined; until: Date },
+): Promise<void> {
   const command = new PutObjectRetentionCommand({
-    ...at,
+    Bucket: bucket,
+    Key: key,
+    VersionId: lock.version,
     Retention: { Mode: "GOVERNANCE", RetainUntilDate: lock.until },
   });
   // The body is only known once it is serialised, and needs its MD5 like every locked write.

@@ -8,6 +8,8 @@ export interface StoredObject {
   /** Lowercase hex, where the store knows it. Never trusted instead of the manifest's. */
   readonly sha256?: string;
   readonly modifiedAt: Date;
+  /** Where `head` finds a lock and may see it. */
+  readonly lockedUntil?: Date;
 }
 
 /** An entry of a version listing; a delete marker hides older versions and holds no data. */
@@ -51,6 +53,8 @@ export interface ObjectStore {
   listVersions(prefix: string): AsyncIterable<StoredVersion>;
   /** Delete exactly one version. A version that is gone already is no error. Locked: `BH_STORE_LOCKED`. */
   deleteVersion(key: string, version: string): Promise<void>;
+  /** Lock a version that a new backup references for as long as a new one, where the store locks at all. */
+  extendLock?(stored: StoredObject): Promise<void>;
   /** The store's own clock, where it tells; used to notice a wrong clock before anything is deleted. */
   clock?(): Promise<Date | null>;
   /** For people: what and where, without credentials, such as `s3://bucket/prefix`. */

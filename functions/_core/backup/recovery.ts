@@ -30,7 +30,7 @@ BULKHEAD_KEK. Without it nobody can read anything here.
 
 ## With Bulkhead
 
-    export BULKHEAD_STORE=… BULKHEAD_KEK=…              # and BULKHEAD_S3_* of the reader's key
+    export BULKHEAD_STORE=… BULKHEAD_KEK=…              # and BULKHEAD_S3_READER_*, endpoint, region
     npx bulkhead backups verify                         # every byte, no database needed
     npx bulkhead restore --into-env TARGET_URL          # an empty database with the same migrations
     npx bulkhead restore --tenant <id>                  # one tenant into a live one: shows, changes nothing

@@ -34,7 +34,9 @@ export async function unchangedObjects(options: {
     // After a rotation the next backup moves everybody to the new key.
     if (!keys.has(object.keyId)) continue;
     const head = await store.head(object.key, { version: object.version });
-    if (head?.size === object.size) kept.set(tenant, object);
+    if (head?.size !== object.size) continue;
+    await store.extendLock?.(head);
+    kept.set(tenant, object);
   }
   return kept;
 }
