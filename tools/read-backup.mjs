@@ -66,9 +66,7 @@ const namesIn = (folder) => fs.existsSync(folder) ? fs.readdirSync(folder).sort(
 /** The files that may hold a key of the store, newest first: `<key>` as downloaded, `<key>@<version>` in a folder store. */
 function filesOf(folder, key) {
   const path = join(folder, key), isVersion = (name) => name.startsWith(`${basename(key)}@`);
-  const versions = namesIn(dirname(path)).filter(isVersion).map((name) =>
-    join(dirname(path), name)
-  );
+  const versions = namesIn(dirname(path)).filter(isVersion).map((v) => join(dirname(path), v));
   return fs.existsSync(path) ? [path, ...versions] : versions;
 }
 
@@ -114,10 +112,8 @@ export async function* readObject(file, tenantKey, expected) {
   const fd = fs.openSync(file, "r");
   try {
     const size = fs.fstatSync(fd).size, hash = createHash("sha256");
-    check(
-      expected.size === undefined || size === expected.size,
-      `${size} bytes, not ${expected.size}`,
-    );
+    const hasSize = expected.size === undefined || size === expected.size;
+    check(hasSize, `${size} bytes, not ${expected.size}`);
     let at = 0;
     const read = (length) => {
       const bytes = Buffer.alloc(Math.min(length, size - at));
@@ -156,10 +152,8 @@ export async function* readObject(file, tenantKey, expected) {
           await new Promise((go) => gunzip.once("drain", go).once("close", go));
         }
       }
-      check(
-        expected.sha256 === undefined || hash.digest("hex") === expected.sha256,
-        "its SHA-256 differs",
-      );
+      const isIntact = expected.sha256 === undefined || hash.digest("hex") === expected.sha256;
+      check(isIntact, "its SHA-256 differs");
       gunzip.end();
     })();
     feed.catch((error) => gunzip.destroy(error));
@@ -211,23 +205,27 @@ export async function* readFrames(pieces) {
   check(isEnded && buffer.length === 0, "it ends early");
 }
 
+const isGlobal = ({ tenant }) => Number(tenant === "@global");
 const quote = (name) => `"${name.replaceAll('"', '""')}"`;
 const safe = (name) =>
   name.replace(/[^A-Za-z0-9_-]/g, (char) => `%${char.codePointAt(0).toString(16)}`);
 
-/** Write one object's tables into `out`; answers the lines that load them. */
-async function extract(file, key, object, out) {
-  const lines = [], folder = safe(object.tenant);
+/** Write the tables of one of a tenant's parts into `out`, and into `lines` what loads them. */
+async function extract(file, key, object, { out, lines, parts }) {
+  const folder = safe(object.tenant);
   fs.mkdirSync(join(out, folder), { recursive: true, mode: 0o700 });
-  let fd = -1, rows = 0;
+  let fd = -1, rows = 0, of = 1;
   for await (const { type, value, payload } of readFrames(readObject(file, key, object))) {
     if (type === "table") {
       const path = join(folder, `${safe(value.schema)}.${safe(value.name)}.copy`);
-      fd = fs.openSync(join(out, path), "wx", 0o600);
       const target = `${quote(value.schema)}.${quote(value.name)}`;
-      lines.push(`\\copy ${target} (${value.columns.map(quote).join(", ")}) from '${path}'`);
+      const line = `\\copy ${target} (${value.columns.map(quote).join(", ")}) from '${path}'`;
+      const goesOn = object.part > 1 && lines.includes(line);
+      fd = fs.openSync(join(out, path), goesOn ? "a" : "wx", 0o600);
+      if (!goesOn) lines.push(line);
     } else if (type === "rows") fs.writeFileSync(fd, payload);
     else if (type === "end") fs.closeSync(fd), rows += value.rows;
+    else if (type === "document" && value.document === "parts") of = value.value.of;
     else if (type === "document" && value.document === "sequences") {
       for (const { schema, name, last, called } of value.value) {
         const sequence = `${quote(schema)}.${quote(name)}`.replaceAll("'", "''");
@@ -236,7 +234,7 @@ async function extract(file, key, object, out) {
     }
   }
   check(rows === object.rows, `${rows} rows, not ${object.rows}`);
-  return lines;
+  check(of === parts, `it is one of ${of} parts, not of ${parts}`);
 }
 
 /** Triggers that fire always would record the load as new writes: off before it, as they were after it. */
@@ -249,10 +247,9 @@ const RELEASE = `do $$ declare r record; begin for r in select * from held loop
   execute format('alter table %s enable always trigger %I', r.t, r.tgname); end loop; end $$;`;
 
 async function main() {
-  const text = { type: "string" };
-  const { values } = parseArgs({
-    options: { folder: text, out: text, backup: text, tenant: text },
-  });
+  const text = { type: "string" },
+    options = { folder: text, out: text, backup: text, tenant: text };
+  const { values } = parseArgs({ options });
   const kek = Buffer.from(process.env.BULKHEAD_KEK ?? "", "base64");
   const isGiven = values.folder && values.out && kek.length === 32;
   check(isGiven, "give --folder, --out, and BULKHEAD_KEK in the environment (32 bytes in base64)");
@@ -262,7 +259,7 @@ async function main() {
   const lines = [HOLD];
   const objects = manifest.objects
     .filter(({ tenant }) => values.tenant === undefined || tenant === values.tenant)
-    .sort((a, b) => Number(b.tenant === "@global") - Number(a.tenant === "@global"));
+    .sort((a, b) => isGlobal(b) - isGlobal(a) || a.part - b.part);
   check(objects.length > 0, `backup ${manifest.id} does not hold ${values.tenant}`);
   try {
     for (const object of objects) {
@@ -276,7 +273,10 @@ async function main() {
       try {
         check(key, `the keyring does not hold key ${object.keyId}`);
         check(file, "the folder does not hold it");
-        lines.push(...await extract(file, key, object, values.out));
+        const parts = objects.filter(({ tenant }) => tenant === object.tenant);
+        const isNext = parts[object.part - 1] === object && parts[0].backup === object.backup;
+        check(isNext, "a part is missing or there twice");
+        await extract(file, key, object, { out: values.out, lines, parts: parts.length });
       } catch (error) {
         throw new Error(`object ${object.key} of tenant ${object.tenant}: ${error.message}`);
       }

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
 import { openRunLedger } from "../../functions/_core/adapters/postgres-runs.ts";
+import { tenantsIn } from "../../functions/_core/backup/parts.ts";
 import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import {
   type BackupResult,
@@ -86,7 +87,7 @@ function print({ manifest, stored, referenced }: BackupResult, options: Options)
     backup: manifest.id,
     manifest: stored.stored.key,
     sha256: stored.sha256,
-    tenants: manifest.objects.filter((object) => object.kind === "tenant").length,
+    tenants: tenantsIn(manifest),
     referenced,
     objects: manifest.objects.length,
     rows: manifest.rows,

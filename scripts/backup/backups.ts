@@ -2,6 +2,7 @@ import process from "node:process";
 import { Command } from "commander";
 import { listBackups, newestBackup, noBackup } from "../../functions/_core/backup/manifest.ts";
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
+import { tenantsIn } from "../../functions/_core/backup/parts.ts";
 import { verifyBackup } from "../../functions/_core/backup/restore-backup.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
@@ -33,7 +34,7 @@ async function list(options: Options): Promise<void> {
     backup: manifest.id,
     source: manifest.source,
     startedAt: manifest.startedAt,
-    tenants: manifest.objects.filter((object) => object.kind === "tenant").length,
+    tenants: tenantsIn(manifest),
     rows: manifest.rows,
     bytes: manifest.objects.reduce((sum, object) => sum + object.size, 0),
   }));
@@ -73,7 +74,10 @@ async function show(id: string | undefined, options: Options): Promise<void> {
   );
   for (const object of manifest.objects) {
     const from = object.backup === manifest.id ? "" : `  unchanged since ${object.backup}`;
-    console.log(`  ${object.tenant}  ${plural(object.rows, "row")}  ${bytes(object.size)}${from}`);
+    const part = object.part === 1 ? "" : `  part ${object.part}`;
+    console.log(
+      `  ${object.tenant}${part}  ${plural(object.rows, "row")}  ${bytes(object.size)}${from}`,
+    );
   }
 }
 

@@ -118,7 +118,8 @@ function sessionOf(held: Held, closed: () => void): ExportSession {
       `;
       return { rows: Number(row?.rows), hash: row?.hash ?? "" };
     },
-    async documents() {
+    async documents(tenant) {
+      if (tenant !== null) return {};
       const [row] = await tx`select bulkhead.documents_to_export() as documents`;
       return z.record(z.string(), z.unknown()).parse(row?.["documents"]);
     },

@@ -165,8 +165,9 @@ async function prepare(tx: TransactionSql, isReplica: boolean): Promise<Loading>
     from pg_catalog.pg_constraint as c
     join ordered as child on child.oid = c.conrelid
     join ordered as parent on parent.oid = c.confrelid
-    where c.contype = 'f' and c.conparentid = 0 and c.conrelid <> c.confrelid
-      and (parent.ordinal > child.ordinal or (child.scope = 'global' and parent.scope = 'tenant'))
+    -- A key to the same table too: the row it points to may be in the next part.
+    where c.contype = 'f' and c.conparentid = 0
+      and (parent.ordinal >= child.ordinal or (child.scope = 'global' and parent.scope = 'tenant'))
   `;
   for (const { drop } of keys) await tx.unsafe(drop);
   // The events of setting up an empty database give way to the trail that belongs to the data.

@@ -76,6 +76,8 @@ class Stage implements Staging {
 
   async stage(entry: Parameters<Staging["stage"]>[0]): Promise<void> {
     const live = `${quote(entry.schema)}.${quote(entry.name)}`;
+    const begun = this.#tables.find((table) => table.live === live);
+    if (begun) return await this.#load(begun.temp, entry);
     const [row] = await this.#tx`
       select t.tenant_column::text as tenant_column, t.key_columns::text[] as keys,
         (select array_agg(a.attname::text) from pg_catalog.pg_attribute as a
@@ -108,9 +110,8 @@ class Stage implements Staging {
         columns.join(", ")
       } from ${live} with no data`,
     );
-    await copyIn(this.#tx, `copy pg_temp.${temp} (${columns.join(", ")}) from stdin`, entry.rows);
     const keep = new Set([...keys, tenant_column]);
-    this.#tables.push({
+    const table: Staged = {
       label: `${entry.schema}.${entry.name}`,
       live,
       temp: `pg_temp.${temp}`,
@@ -118,7 +119,14 @@ class Stage implements Staging {
       settable: entry.columns.filter((c) => settable.includes(c) && !keep.has(c)).map(quote),
       keys: keys.map(quote),
       tenantColumn: quote(tenant_column),
-    });
+    };
+    this.#tables.push(table);
+    await this.#load(table.temp, entry);
+  }
+
+  async #load(temp: string, entry: Parameters<Staging["stage"]>[0]): Promise<void> {
+    const columns = entry.columns.map(quote).join(", ");
+    await copyIn(this.#tx, `copy ${temp} (${columns}) from stdin`, entry.rows);
   }
 
   async differences(): Promise<TableDifference[]> {

@@ -127,7 +127,7 @@ async function kept(
     store,
     keyring,
   });
-  return [...found.values()];
+  return [...found.values()].flat();
 }
 
 async function exportOne(

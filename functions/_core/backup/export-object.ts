@@ -18,6 +18,8 @@ export type ExportObjectOptions = {
   /** `@global` for what belongs to no tenant. */
   readonly tenant: string;
   readonly createdAt: Date;
+  /** Which of the tenant's parts; default 1. */
+  readonly part?: number;
   /** Give up above so many bytes before compression (the edge); nothing is left in the store then. */
   readonly maxRawBytes?: number;
   readonly onBytes?: (bytes: number) => void;
@@ -46,7 +48,7 @@ export class TooLargeError extends BulkheadError {
  * const entry = await exportObject({ session, store, keyring, tables, backup, tenant, createdAt });
  */
 export async function exportObject(options: ExportObjectOptions): Promise<ManifestObject> {
-  const { tenant, backup, store, tables } = options;
+  const { tenant, backup, store, tables, part = 1 } = options;
   const isGlobal = tenant === GLOBAL_TENANT;
   const tenantKey = await options.keyring.ensureTenantKey(tenant);
   const wanted = tables.filter((table) =>
@@ -58,7 +60,7 @@ export async function exportObject(options: ExportObjectOptions): Promise<Manife
       kind: isGlobal ? "global" : "tenant",
       tenant,
       backup,
-      part: 1,
+      part,
       createdAt: options.createdAt,
     },
     tenantKey,
@@ -67,13 +69,13 @@ export async function exportObject(options: ExportObjectOptions): Promise<Manife
   // They reject when the upload fails; the upload's own error is the one to report.
   encoded.done.catch(() => {});
   sealed.done.catch(() => {});
-  const stored = await store.put(objectKey({ tenant, backup, part: 1 }), sealed.stream);
+  const stored = await store.put(objectKey({ tenant, backup, part }), sealed.stream);
   const [summaries, { sha256, size, rawBytes }] = await Promise.all([encoded.done, sealed.done]);
   return {
     kind: isGlobal ? "global" : "tenant",
     tenant,
     backup,
-    part: 1,
+    part,
     key: stored.key,
     version: stored.version,
     size,
@@ -96,10 +98,8 @@ async function* entries(
   tenant: string | null,
   options: ExportObjectOptions,
 ): AsyncGenerator<TableInput | DocumentInput> {
-  if (tenant === null) {
-    for (const [document, value] of Object.entries(await options.session.documents())) {
-      yield { document, value };
-    }
+  for (const [document, value] of Object.entries(await options.session.documents(tenant))) {
+    yield { document, value };
   }
   let total = 0;
   for (const table of tables) {

@@ -30,8 +30,8 @@ export interface ExportSession {
     table: ExportTable,
     tenant: string | null,
   ): Promise<{ readonly rows: number; readonly hash: string }>;
-  /** What is no table; goes into the global object. */
-  documents(): Promise<Readonly<Record<string, unknown>>>;
+  /** What is no table: of a tenant, or (null) of none. */
+  documents(tenant: string | null): Promise<Readonly<Record<string, unknown>>>;
   close(): Promise<void>;
 }
 

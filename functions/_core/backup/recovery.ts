@@ -2,6 +2,7 @@ import { utf8 } from "../bytes.ts";
 import type { Manifest } from "./manifest-schema.ts";
 import { PREFIX } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { tenantsIn } from "./parts.ts";
 
 /**
  * Put a page beside the backups that says how to get the data back: for the reader who has the bucket and the
@@ -19,7 +20,7 @@ export async function writeRecovery(
 
 /** The page itself; no row, no tenant's name and no secret is in it. */
 export function recoveryPage(manifest: Manifest, kekId: string, store: string): string {
-  const tenants = manifest.objects.filter(({ kind }) => kind === "tenant").length;
+  const tenants = tenantsIn(manifest);
   return `# How to get this data back
 
 ${store} holds encrypted backups of the database "${manifest.project}", made by ${manifest.tool}.

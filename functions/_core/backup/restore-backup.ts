@@ -5,6 +5,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import { type ObjectProblem, verifyObjects } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { objectsByTenant, PARTS_DOCUMENT, partsIn, tablesOf } from "./parts.ts";
 import type { Difference, Loader, RestoreTarget } from "./restore-target.ts";
 import { type ContainerEntry, GLOBAL_TENANT } from "./types.ts";
 
@@ -25,7 +26,10 @@ export type Readable = {
   readonly onProgress?: (progress: RestoreProgress) => void;
 };
 
-/** The tables of one object, decrypted; a loop that ends has seen an object whose every byte was checked. */
+/**
+ * The tables of one object, decrypted; a loop that ends has seen an object whose every byte was checked, and that is
+ * one of as many parts as the manifest lists.
+ */
 export async function* readObject(
   from: Readable,
   object: ManifestObject,
@@ -35,12 +39,23 @@ export async function* readObject(
     if (!(error instanceof BulkheadError) || error.code !== "BH_STORE_MISSING") throw error;
     throw incomplete(from.manifest, object, `version ${object.version} is gone`, error);
   });
-  yield* decodeTables(openObject({
-    stream,
-    tenantKey: (header) => from.keyring.tenantKey(header.tenant, header.keyId),
-    expect: { tenant, backup, part, keyId, sha256, size, rawBytes },
-    name: { key, tenant },
-  }));
+  let parts = 1;
+  for await (
+    const entry of decodeTables(openObject({
+      stream,
+      tenantKey: (header) => from.keyring.tenantKey(header.tenant, header.keyId),
+      expect: { tenant, backup, part, keyId, sha256, size, rawBytes },
+      name: { key, tenant },
+    }))
+  ) {
+    if (entry.kind === "document" && entry.document === PARTS_DOCUMENT) {
+      parts = partsIn(entry.value);
+    } else yield entry;
+  }
+  const listed = from.manifest.objects.filter((each) => each.tenant === tenant).length;
+  if (listed !== parts) {
+    throw incomplete(from.manifest, object, `it is one of ${parts} parts, not of ${listed}`);
+  }
 }
 
 /**
@@ -55,6 +70,7 @@ export async function verifyBackup(
   whole: Readable,
 ): Promise<{ rows: number; objects: number; shredded: string[] }> {
   const { from, shredded } = withoutShredded(whole);
+  for (const parts of objectsByTenant(from.manifest).values()) tablesOf(parts);
   refuseMissing(await verifyObjects(from), from);
   let rows = 0;
   let done = 0;
@@ -99,10 +115,8 @@ export async function restoreBackup(
   const { manifest, target } = from;
   await target.check(manifest);
   refuseMissing(await verifyObjects(from), from);
-  // What belongs to no tenant first: tenants' rows point to it, never the other way round.
-  const objects = [...manifest.objects].sort((a, b) =>
-    Number(b.tenant === GLOBAL_TENANT) - Number(a.tenant === GLOBAL_TENANT)
-  );
+  // What belongs to no tenant comes first: tenants' rows point to it, never the other way round.
+  const objects = [...objectsByTenant(manifest).values()].flat();
   return await target.load(manifest, async (loader) => {
     let rows = 0;
     let done = 0;
@@ -137,14 +151,13 @@ async function compare(
 ): Promise<{ differences: Difference[]; tables: number }> {
   const differences: Difference[] = [];
   let tables = 0;
-  for (const object of manifest.objects) {
-    const tenant = object.tenant === GLOBAL_TENANT ? null : object.tenant;
-    for (const table of object.tables) {
-      const found = await loader.hash(table, tenant);
+  for (const [tenant, parts] of objectsByTenant(manifest)) {
+    for (const table of tablesOf(parts)) {
+      const found = await loader.hash(table, tenant === GLOBAL_TENANT ? null : tenant);
       tables++;
       if (found.rows === table.rows && found.hash === table.contentHash) continue;
       differences.push({
-        tenant: object.tenant,
+        tenant,
         table: `${table.schema}.${table.name}`,
         detail: found.rows === table.rows
           ? `the content differs in ${found.rows} rows`

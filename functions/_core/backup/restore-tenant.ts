@@ -2,6 +2,7 @@ import { BulkheadError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { objectsByTenant, tablesOf } from "./parts.ts";
 import { readObject } from "./restore-backup.ts";
 import type { ContainerEntry } from "./types.ts";
 
@@ -45,7 +46,7 @@ export interface TenantStage {
   ): Promise<T>;
 }
 
-/** Tables are staged beside the live ones, compared, then applied: parents first, deletes children first. */
+/** Tables are staged (a table that goes on in the next part: again) beside the live ones, compared, then applied: parents first, deletes children first. */
 export interface Staging {
   stage(entry: Extract<ContainerEntry, { kind: "table" }>): Promise<void>;
   differences(): Promise<TableDifference[]>;
@@ -72,16 +73,18 @@ export async function restoreTenant(options: {
 }): Promise<TenantRestore> {
   const { manifest, mode } = options;
   const tenant = await options.stage.canonical(options.tenant);
-  const object = manifest.objects.find((each) => each.kind === "tenant" && each.tenant === tenant);
-  if (!object) throw notInBackup(tenant, manifest);
-  const wanted = choose(object, options.tables);
+  const parts = objectsByTenant(manifest).get(tenant);
+  if (!parts || parts[0]?.kind !== "tenant") throw notInBackup(tenant, manifest);
+  const wanted = choose(parts, options.tables);
   return await options.stage.run({ tenant, backup: manifest.id, mode }, async (staging) => {
-    for await (const entry of readObject(options, object)) {
-      if (entry.kind === "table" && wanted.has(`${entry.schema}.${entry.name}`)) {
-        await staging.stage(entry);
+    for (const object of parts) {
+      for await (const entry of readObject(options, object)) {
+        if (entry.kind === "table" && wanted.has(`${entry.schema}.${entry.name}`)) {
+          await staging.stage(entry);
+        }
       }
     }
-    // Here every byte of the object was checked.
+    // Here every byte of every part was checked.
     const differences = await staging.differences();
     refuseCollisions(differences, tenant);
     const none = new Map<string, number>();
@@ -102,8 +105,11 @@ export async function restoreTenant(options: {
   });
 }
 
-function choose(object: ManifestObject, names: readonly string[] | undefined): Set<string> {
-  const present = object.tables.filter((table) => table.schema !== "bulkhead");
+function choose(
+  parts: readonly ManifestObject[],
+  names: readonly string[] | undefined,
+): Set<string> {
+  const present = tablesOf(parts).filter((table) => table.schema !== "bulkhead");
   const full = (table: { schema: string; name: string }) => `${table.schema}.${table.name}`;
   if (!names) return new Set(present.map(full));
   const chosen = new Set<string>();

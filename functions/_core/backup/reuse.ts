@@ -2,11 +2,12 @@ import type { RunLedger, SourceState } from "./export-source.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { objectsByTenant } from "./parts.ts";
 import { GLOBAL_TENANT } from "./types.ts";
 
 /**
  * Objects of the previous backup that still say everything about their tenant: the ledger has no event of it
- * since, the schema is the same, the object is where the manifest says, and its key is in the keyring.
+ * since, the schema is the same, its parts are where the manifest says, and their key is in the keyring.
  * A write that went round the triggers leaves no event: `--full` copies everything.
  *
  * @example
@@ -18,25 +19,40 @@ export async function unchangedObjects(options: {
   readonly ledger: RunLedger;
   readonly store: ObjectStore;
   readonly keyring: Keyring;
-}): Promise<Map<string, ManifestObject>> {
+}): Promise<Map<string, readonly ManifestObject[]>> {
   const { previous, state, ledger, store, keyring } = options;
-  const kept = new Map<string, ManifestObject>();
+  const kept = new Map<string, readonly ManifestObject[]>();
   if (previous.schemaFingerprint !== state.fingerprint) return kept;
   const run = await ledger.earlier(previous.id);
   if (!run || run.fingerprint !== state.fingerprint) return kept;
   const present = new Set(state.tenants);
   const keys = new Set(keyring.list().filter((key) => key.isCurrent).map((key) => key.id));
-  for (const object of previous.objects) {
-    const { tenant } = object;
+  for (const [tenant, parts] of groupsOf(previous)) {
     if (tenant === GLOBAL_TENANT || !present.has(tenant) || run.changedTenants.has(tenant)) {
       continue;
     }
     // After a rotation the next backup moves everybody to the new key.
-    if (!keys.has(object.keyId)) continue;
-    const head = await store.head(object.key, { version: object.version });
-    if (head?.size !== object.size) continue;
-    await store.extendLock?.(head);
-    kept.set(tenant, object);
+    if (!parts.every(({ keyId }) => keys.has(keyId))) continue;
+    if (await isStored(parts, store)) kept.set(tenant, parts);
   }
   return kept;
+}
+
+/** Whether every part is there; it stays for another night, and so does its lock. */
+async function isStored(parts: readonly ManifestObject[], store: ObjectStore): Promise<boolean> {
+  for (const { key, version, size } of parts) {
+    const head = await store.head(key, { version });
+    if (head?.size !== size) return false;
+    await store.extendLock?.(head);
+  }
+  return true;
+}
+
+/** A backup with a part missing is somebody's to find out about; this one copies everything. */
+function groupsOf(previous: Manifest): Map<string, readonly ManifestObject[]> {
+  try {
+    return objectsByTenant(previous);
+  } catch {
+    return new Map();
+  }
 }

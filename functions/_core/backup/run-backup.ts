@@ -6,6 +6,7 @@ import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import { newBackupId } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { tenantsIn } from "./parts.ts";
 import { writeRecovery } from "./recovery.ts";
 import { unchangedObjects } from "./reuse.ts";
 import { GLOBAL_TENANT } from "./types.ts";
@@ -70,7 +71,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
     }
     const previous = listing.valid[0];
     const reused = options.full || !previous
-      ? new Map<string, ManifestObject>()
+      ? new Map<string, readonly ManifestObject[]>()
       : await unchangedObjects({
         previous: previous.manifest,
         state,
@@ -113,7 +114,7 @@ export async function recordFailure(ledger: RunLedger, error: unknown, now: Date
 type ExportAll = RunBackupOptions & {
   readonly id: string;
   readonly state: SourceState;
-  readonly reused: ReadonlyMap<string, ManifestObject>;
+  readonly reused: ReadonlyMap<string, readonly ManifestObject[]>;
   readonly createdAt: Date;
 };
 
@@ -129,8 +130,9 @@ async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
         if (failed.signal.aborted) return;
         const kept = options.reused.get(tenant);
         session ??= kept ? undefined : await options.source.openSession();
-        objects.push(kept ?? await exportOne(session, tenant, options));
-        report(objects[objects.length - 1], kept !== undefined, options);
+        const made = kept ?? [await exportOne(session, tenant, options)];
+        objects.push(...made);
+        for (const object of made) report(object, kept !== undefined, options);
       }
     } catch (error) {
       failed.abort(error);
@@ -201,7 +203,7 @@ export function manifestOf(of: {
   readonly objects: readonly ManifestObject[];
 }): Manifest {
   const objects = [...of.objects].sort((a, b) =>
-    a.tenant < b.tenant ? -1 : a.tenant > b.tenant ? 1 : 0
+    a.tenant < b.tenant ? -1 : a.tenant > b.tenant ? 1 : a.part - b.part
   );
   return {
     format: 1,
@@ -231,7 +233,7 @@ export function factsOf(
   return {
     snapshotXmin: state.snapshotXmin,
     fingerprint: state.fingerprint,
-    tenants: manifest.objects.filter((object) => object.kind === "tenant").length,
+    tenants: tenantsIn(manifest),
     rows: manifest.rows,
     rawBytes: manifest.objects.reduce((sum, object) => sum + object.rawBytes, 0),
     storedBytes: manifest.objects.reduce((sum, object) => sum + object.size, 0),
