@@ -85,7 +85,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select array_agg(a.attname order by a.attnum)
+    select coalesce(array_agg(a.attname order by a.attnum), '{}')
     from pg_catalog.pg_attribute as a
     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
         and (with_generated or a.attgenerated = '')
@@ -247,22 +247,22 @@ set extra_float_digits = 3
 set bytea_output = 'hex'
 set lc_monetary = 'C'
 set xmloption = 'content'
+set quote_all_identifiers = off
 as $$
 begin
-    -- A sum does not depend on the order of rows, and unlike XOR it sees that a row is there twice.
+    -- A sum does not depend on the order of rows, and unlike XOR it sees that a row is there twice. row(r.*): a table may
+    -- have a column r. offset 0: pulled up, the hash would be computed anew for each of its four parts.
     execute format($sql$
         select
             count(*),
-            encode(sha256(convert_to(concat_ws(':', count(*), sum(w.a), sum(w.b), sum(w.c), sum(w.d)), 'UTF8')), 'hex')
-        from (%s) as r
-        cross join lateral (select encode(sha256(convert_to(r::text, 'UTF8')), 'hex') as hex) as h
-        cross join lateral (
-            select
-                ('x' || substr(h.hex, 1, 16))::bit(64)::bigint as a,
-                ('x' || substr(h.hex, 17, 16))::bit(64)::bigint as b,
-                ('x' || substr(h.hex, 33, 16))::bit(64)::bigint as c,
-                ('x' || substr(h.hex, 49, 16))::bit(64)::bigint as d
-        ) as w
+            encode(sha256(convert_to(concat_ws(':', count(*),
+                sum(substring(h.bits from 1 for 64)::bigint), sum(substring(h.bits from 65 for 64)::bigint),
+                sum(substring(h.bits from 129 for 64)::bigint), sum(substring(h.bits from 193 for 64)::bigint)), 'UTF8')), 'hex')
+        from (
+            select ('x' || encode(sha256(convert_to(row(r.*)::text, 'UTF8')), 'hex'))::bit(256) as bits
+            from (%s) as r
+            offset 0
+        ) as h
         $sql$, bulkhead.export_query(relation, tenant, true))
     into rows, hash;
 end
@@ -366,6 +366,17 @@ begin
                             or exists (select from bulkhead.exempt_tables as e where e.relation = d.refobjid)
                         )
                 )
+                -- A column's default may take numbers from a sequence that lies elsewhere and belongs to nobody.
+                or exists (
+                    select
+                    from pg_catalog.pg_depend as d
+                    join pg_catalog.pg_attrdef as a on a.oid = d.objid
+                    where d.classid = 'pg_catalog.pg_attrdef'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid
+                        and (
+                            exists (select from bulkhead.protected_tables as p where p.relation = a.adrelid)
+                            or exists (select from bulkhead.exempt_tables as e where e.relation = a.adrelid)
+                        )
+                )
             )
         order by 1, 2
     loop
@@ -378,7 +389,7 @@ begin
     return v_positions;
 end
 $$;
-comment on function bulkhead.sequences_to_export() is 'The position of every sequence that belongs to exported tables or exposed schemas';
+comment on function bulkhead.sequences_to_export() is 'The position of every sequence that exported tables own or draw from, or that lies in an exposed schema';
 revoke all on function bulkhead.sequences_to_export() from public;
 
 create function bulkhead.documents_to_export()

@@ -11,7 +11,8 @@ import { connect, copyOut, placeOf, type Sql, type TransactionSql } from "./post
 const SESSION = `
   set local datestyle = 'ISO, YMD'; set local intervalstyle = 'iso_8601'; set local timezone = 'UTC';
   set local extra_float_digits = 3; set local bytea_output = 'hex'; set local lc_monetary = 'C';
-  set local xmloption = 'content'; set local client_encoding = 'UTF8'; set local search_path = '';
+  set local xmloption = 'content'; set local quote_all_identifiers = off; set local array_nulls = on;
+  set local client_encoding = 'UTF8'; set local search_path = '';
   set local row_security = off; set local statement_timeout = 0; set local lock_timeout = '30s';
   set local idle_in_transaction_session_timeout = 0`;
 

@@ -9,7 +9,8 @@ import { quote } from "./postgres-export.ts";
 export const PINNED = `
   set local datestyle = 'ISO, YMD'; set local intervalstyle = 'iso_8601'; set local timezone = 'UTC';
   set local extra_float_digits = 3; set local bytea_output = 'hex'; set local lc_monetary = 'C';
-  set local xmloption = 'content'; set local client_encoding = 'UTF8'; set local search_path = '';
+  set local xmloption = 'content'; set local quote_all_identifiers = off; set local array_nulls = on;
+  set local client_encoding = 'UTF8'; set local search_path = '';
   set local row_security = off; set local statement_timeout = 0; set local lock_timeout = '30s';
   set local idle_in_transaction_session_timeout = 0`;
 
@@ -96,10 +97,11 @@ export function restoreTarget(
 function loaderOf(tx: TransactionSql): Loader {
   return {
     async table(entry) {
-      const columns = entry.columns.map(quote).join(", ");
+      // `()` is no list: a table without a column to load has none.
+      const columns = entry.columns.length > 0 ? ` (${entry.columns.map(quote).join(", ")})` : "";
       await copyIn(
         tx,
-        `copy ${quote(entry.schema)}.${quote(entry.name)} (${columns}) from stdin`,
+        `copy ${quote(entry.schema)}.${quote(entry.name)}${columns} from stdin`,
         entry.rows,
       );
     },
