@@ -27,6 +27,9 @@ create table bulkhead.settings (
     platform_roles name[] not null,
     direct_roles name[] not null default '{}',
     exposed_schemas name[] not null default '{public}',
+    -- Who makes the nightly backup (the function that pg_cron calls, or a runner outside), and how long a restore may take.
+    backup_by text not null default 'edge' check (backup_by in ('edge', 'runner', 'none')),
+    rto_seconds integer not null default 14400 check (rto_seconds > 0),
     configured_at timestamptz,
     service_role_closed_at timestamptz,
     -- A tenants table without its key or type, or the other way round, would leave the context undefined.

@@ -1,8 +1,8 @@
 -- Backups: what leaves the platform, in which shape, and the record of every run and drill.
--- Public objects: tables bulkhead.backup_runs, backup_objects, drills; functions bulkhead.tables_to_export(),
---   export_query(), content_hash(), schema_fingerprint(), broken_foreign_keys(), claim_backup(), hold_backup(),
---   note_backup(), record_backup_object(), finish_backup(), record_drill(), dispatch_backup(), resume_backup(),
---   checks_backups().
+-- Public objects: tables bulkhead.backup_runs, backup_objects, tenant_backups, verifications, drills, prunes; functions
+--   bulkhead.configure_backups(), tables_to_export(), export_query(), content_hash(), schema_fingerprint(),
+--   broken_foreign_keys(), claim_backup(), hold_backup(), note_backup(), record_backup_object(), finish_backup(),
+--   record_verification(), record_drill(), record_prune(), dispatch_backup(), resume_backup(), checks_backups().
 -- Never: reads a key, deletes a backup, calls a run complete whose manifest is not written.
 -- Errors: BH601 a table is neither protected nor exempt, BH602 another backup is running, BH603 the lease is lost,
 --   BH605 there are no tenants' tables.
@@ -56,6 +56,47 @@ comment on table bulkhead.backup_objects is 'The objects of each backup as its m
 alter table bulkhead.backup_objects enable row level security;
 revoke all on bulkhead.backup_objects from public, anon, authenticated, service_role;
 
+create table bulkhead.tenant_backups (
+    tenant_id text primary key,
+    backup_id text not null,
+    backed_up_at timestamptz not null
+);
+comment on table bulkhead.tenant_backups is 'The newest complete backup that holds each tenant, by an object of its own or by reference to an older one';
+alter table bulkhead.tenant_backups enable row level security;
+revoke all on bulkhead.tenant_backups from public, anon, authenticated, service_role;
+
+create table bulkhead.verifications (
+    id bigint generated always as identity primary key,
+    backup_id text not null,
+    -- When the backup began, by its manifest: what matters is how old the newest one is that can be read.
+    backup_at timestamptz not null,
+    verified_at timestamptz not null default now(),
+    objects bigint not null,
+    is_whole boolean not null,
+    error text,
+    check (is_whole = (error is null)),
+    -- Reading nothing has proved nothing.
+    check (not is_whole or objects > 0)
+);
+comment on table bulkhead.verifications is 'Backups that were read back to the last byte, by bulkhead backups verify or by a drill, and what was found';
+create index verifications_verified_at_idx on bulkhead.verifications (verified_at);
+alter table bulkhead.verifications enable row level security;
+revoke all on bulkhead.verifications from public, anon, authenticated, service_role;
+
+create table bulkhead.prunes (
+    id bigint generated always as identity primary key,
+    ran_at timestamptz not null default now(),
+    kept bigint not null check (kept >= 0),
+    removed bigint not null check (removed >= 0),
+    -- What should have gone and is still there: stopped, or locked by the store.
+    overdue bigint not null check (overdue >= 0),
+    stopped text
+);
+comment on table bulkhead.prunes is 'Runs of bulkhead prune --apply: what retention kept, removed and could not remove';
+create index prunes_ran_at_idx on bulkhead.prunes (ran_at);
+alter table bulkhead.prunes enable row level security;
+revoke all on bulkhead.prunes from public, anon, authenticated, service_role;
+
 create table bulkhead.drills (
     id bigint generated always as identity primary key,
     backup_id text not null,
@@ -76,6 +117,38 @@ comment on table bulkhead.drills is 'Restore drills: the newest backup restored 
 create index drills_finished_at_idx on bulkhead.drills (finished_at);
 alter table bulkhead.drills enable row level security;
 revoke all on bulkhead.drills from public, anon, authenticated, service_role;
+
+-- ---------------------------------------------------------------- who makes them
+
+create function bulkhead.configure_backups(backup_by text default null, rto_seconds integer default null)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_column
+begin
+    if configure_backups.backup_by not in ('edge', 'runner', 'none') then
+        raise exception using
+            errcode = 'BH002',
+            message = format('backups are made by edge, runner or none; there is no "%s"', configure_backups.backup_by);
+    end if;
+    if configure_backups.rto_seconds <= 0 then
+        raise exception using
+            errcode = 'BH002',
+            message = format('a restore takes more than %s seconds; name the time that you promised', configure_backups.rto_seconds);
+    end if;
+    update bulkhead.settings as s set
+        backup_by = coalesce(configure_backups.backup_by, s.backup_by),
+        rto_seconds = coalesce(configure_backups.rto_seconds, s.rto_seconds);
+    perform bulkhead.log_change('configure', 'bulkhead.settings', null, (select to_jsonb(s) from bulkhead.settings as s));
+    perform bulkhead.declare_settings();
+end
+$$;
+comment on function bulkhead.configure_backups(text, integer) is
+    'Says who makes the nightly backup: edge (pg_cron calls the function, the default), runner (bulkhead backup --scheduled, e.g. in GitHub Actions) or none, and in how many seconds a drill must have restored. Null leaves what was said before';
+revoke all on function bulkhead.configure_backups(text, integer) from public;
 
 -- ---------------------------------------------------------------- what to export
 
@@ -651,6 +724,19 @@ begin
     if v_run.source = 'runner' then
         perform pg_advisory_unlock(hashtextextended('bulkhead.backup', 0));
     end if;
+    if state = 'complete' then
+        insert into bulkhead.tenant_backups as b (tenant_id, backup_id, backed_up_at)
+        select c.tenant, v_run.id, v_run.started_at
+        from (
+            select o.tenant_id from bulkhead.backup_objects as o where o.backup_id = v_run.id
+            -- The runner does not record objects that it only refers to, one by one.
+            union
+            select r.tenant from jsonb_array_elements_text(facts -> 'referenced') as r (tenant)
+        ) as c (tenant)
+        on conflict (tenant_id) do update
+        set backup_id = excluded.backup_id, backed_up_at = excluded.backed_up_at
+        where b.backed_up_at < excluded.backed_up_at;
+    end if;
     if state = 'failed' then
         perform bulkhead.enqueue_alert('notice', 'critical', jsonb_build_object(
             'title', 'Backup failed',
@@ -668,6 +754,63 @@ end
 $$;
 comment on function bulkhead.finish_backup(text, uuid, text, jsonb) is 'Ends a run as complete or failed; a failure, and the first success after one, is reported';
 revoke all on function bulkhead.finish_backup(text, uuid, text, jsonb) from public;
+
+create function bulkhead.record_verification(verification jsonb)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_made bulkhead.verifications;
+begin
+    insert into bulkhead.verifications (backup_id, backup_at, objects, is_whole, error)
+    values (
+        verification ->> 'backup_id', (verification ->> 'backup_at')::timestamptz, (verification ->> 'objects')::bigint,
+        verification ->> 'error' is null, left(verification ->> 'error', 500))
+    returning * into v_made;
+    if not v_made.is_whole then
+        perform bulkhead.enqueue_alert('notice', 'critical', jsonb_build_object(
+            'title', 'A backup can''t be read',
+            'detail', v_made.error,
+            'facts', jsonb_build_object('Backup', v_made.backup_id, 'Begun', v_made.backup_at),
+            'actions', jsonb_build_array('Run bulkhead backup --full: it copies every tenant anew', 'Then find out who or what changed the store'),
+            'runbook', 'docs/runbooks/backup_verified.md'));
+    end if;
+    return v_made.id;
+end
+$$;
+comment on function bulkhead.record_verification(jsonb) is 'Records that a backup was read back, whole or not; one that can''t be read is reported';
+revoke all on function bulkhead.record_verification(jsonb) from public;
+
+create function bulkhead.record_prune(prune jsonb)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_made bulkhead.prunes;
+begin
+    insert into bulkhead.prunes (kept, removed, overdue, stopped)
+    values (
+        (prune ->> 'kept')::bigint, (prune ->> 'removed')::bigint, (prune ->> 'overdue')::bigint, left(prune ->> 'stopped', 500))
+    returning * into v_made;
+    if v_made.stopped is not null then
+        perform bulkhead.enqueue_alert('notice', 'warning', jsonb_build_object(
+            'title', 'Retention stopped',
+            'detail', v_made.stopped,
+            'facts', jsonb_build_object('Still there', v_made.overdue, 'Kept', v_made.kept),
+            'actions', jsonb_build_array('Read the plan: bulkhead prune', 'Nothing was removed'),
+            'runbook', 'docs/runbooks/retention_overdue.md'));
+    end if;
+    return v_made.id;
+end
+$$;
+comment on function bulkhead.record_prune(jsonb) is 'Records a run of bulkhead prune --apply; one that stopped is reported';
+revoke all on function bulkhead.record_prune(jsonb) from public;
 
 create function bulkhead.record_drill(drill jsonb)
 returns bigint
@@ -712,8 +855,10 @@ set row_security = off
 as $$
     -- The nonce tells two calls of one second apart: the same signature twice is a replay.
     select bulkhead.call_function('backup', jsonb_build_object('action', 'backup', 'nonce', gen_random_uuid()))
+    from bulkhead.settings as s
+    where s.backup_by = 'edge'
 $$;
-comment on function bulkhead.dispatch_backup() is 'Asks the function backup to begin a backup, or to go on with one; returns pg_net''s request id';
+comment on function bulkhead.dispatch_backup() is 'Asks the function backup to begin a backup, or to go on with one; returns pg_net''s request id, or null where configure_backups() gave the night to somebody else';
 revoke all on function bulkhead.dispatch_backup() from public;
 
 create function bulkhead.resume_backup()
@@ -732,6 +877,320 @@ revoke all on function bulkhead.resume_backup() from public;
 
 -- ---------------------------------------------------------------- checks
 
+-- Each check is a function of its own: what it can't judge is unknown, and blinds no other.
+create function bulkhead.check_backup_age()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'backup_age', null, 'A complete backup is younger than 26 hours', 'critical', 'backups',
+        case
+            when s.backup_by is null or f.started_at > now() + interval '10 minutes' then 'unknown'
+            when s.backup_by <> 'none' and f.hours <= 26 then 'pass'
+            else 'fail'
+        end,
+        f.hours, 26,
+        case
+            when s.backup_by is null then 'The kit has no settings: nobody knows who makes the backups.'
+            when f.started_at > now() + interval '10 minutes' then format('Backup %s begins in the future: one of two clocks is wrong.', f.id)
+            else case
+                when f.id is null then 'No backup was ever completed'
+                else format('Backup %s began %s hours ago', f.id, f.hours)
+            end || case s.backup_by
+                when 'none' then ', and nobody is to make the next.'
+                when 'edge' then '; the next is the function''s, called by pg_cron.'
+                else '; the next is the runner''s.'
+            end
+        end,
+        case s.backup_by
+            when 'none' then 'Name who makes them: select bulkhead.configure_backups(''edge''), or (''runner'')'
+            else 'Run bulkhead backup; then see why the schedule did not: select * from bulkhead.backup_runs order by started_at desc limit 5'
+        end,
+        reproduce_sql => 'select * from bulkhead.backup_runs where state = ''complete'' order by started_at desc limit 1')
+    from (values (1)) as one
+    left join bulkhead.settings as s on true
+    left join lateral (
+        select r.id, r.started_at, round(extract(epoch from now() - r.started_at) / 3600, 1) as hours
+        from bulkhead.backup_runs as r
+        where r.state = 'complete'
+        order by r.started_at desc
+        limit 1
+    ) as f on true
+$$;
+comment on function bulkhead.check_backup_age() is 'Fails when the newest complete backup is older than 26 hours, there is none, or nobody is to make one';
+revoke all on function bulkhead.check_backup_age() from public;
+
+create function bulkhead.check_backup_failed()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'backup_failed', null, 'The latest backup did not fail', 'critical', 'backups',
+        case
+            when l.id is null then 'unknown'
+            when l.state = 'failed' then 'fail'
+            when l.state = 'running' and l.started_at < now() - interval '20 hours' then 'fail'
+            else 'pass'
+        end,
+        case when l.id is null then null when l.state = 'failed' then 1 else 0 end, 0,
+        case
+            when l.id is null then 'No backup was ever begun.'
+            when l.state = 'failed' then format('Backup %s failed: %s', l.id, l.error)
+            when l.state = 'running' then format('Backup %s is running since %s.', l.id, l.started_at)
+            else format('Backup %s is complete.', l.id)
+        end,
+        'Repair what the error names and run bulkhead backup again',
+        reproduce_sql => 'select * from bulkhead.backup_runs order by started_at desc limit 1')
+    from (values (1)) as one
+    left join lateral (
+        select r.* from bulkhead.backup_runs as r order by r.started_at desc, r.id desc limit 1
+    ) as l on true
+$$;
+comment on function bulkhead.check_backup_failed() is 'Fails when the latest run failed or is running for 20 hours';
+revoke all on function bulkhead.check_backup_failed() from public;
+
+create function bulkhead.check_backup_left_out()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'backup_left_out', null, 'Every tenant is in the latest backup', 'critical', 'backups',
+        case when c.id is null then 'unknown' when cardinality(c.left_out) > 0 then 'fail' else 'pass' end,
+        cardinality(c.left_out), 0,
+        case
+            when c.id is null then 'There is no complete backup to look at.'
+            when cardinality(c.left_out) > 0
+                then format('Too large for the edge function, and not in backup %s: %s tenants.', c.id, cardinality(c.left_out))
+            else format('Backup %s left nobody out.', c.id)
+        end,
+        'Back up with the runner: bulkhead backup (see .github/workflows/backup-nightly.yml)',
+        c.left_out[1:5],
+        'select left_out from bulkhead.backup_runs where state = ''complete'' order by started_at desc limit 1')
+    from (values (1)) as one
+    left join lateral (
+        select r.* from bulkhead.backup_runs as r where r.state = 'complete' order by r.started_at desc limit 1
+    ) as c on true
+$$;
+comment on function bulkhead.check_backup_left_out() is 'Fails when the latest complete backup left a tenant out for its size';
+revoke all on function bulkhead.check_backup_left_out() from public;
+
+create function bulkhead.check_tenant_without_backup()
+returns bulkhead.check_result
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_settings bulkhead.settings := (select s from bulkhead.settings as s);
+    v_newest bulkhead.backup_runs := (
+        select r from bulkhead.backup_runs as r where r.state = 'complete' order by r.started_at desc limit 1
+    );
+    v_missing text[];
+    v_state text;
+    v_tenants bigint;
+begin
+    if v_newest.id is null then
+        v_state := 'There is no complete backup to look at.';
+    elsif not exists (select from pg_catalog.pg_class as c where c.oid = v_settings.tenants_table) then
+        v_state := 'No tenants table is configured: nobody knows whose rows to look for.';
+    else
+        execute format(
+            $sql$
+            select count(*), coalesce(array_agg(t.id order by t.id) filter (where t.is_missing), '{}')
+            from (
+                select
+                    t.%1$I::text as id,
+                    -- A tenant that one night was too large for may be in a backup of the day before.
+                    not exists (
+                        select
+                        from bulkhead.tenant_backups as b
+                        where b.tenant_id = t.%1$I::text and b.backed_up_at >= $1 - interval '26 hours'
+                    )
+                    -- The next backup is the first that can hold who came since; backup_age says when it is due.
+                    and not exists (
+                        select
+                        from bulkhead.audit_events as e
+                        where e.tenant_id = t.%1$I::text and e.operation = 'INSERT' and e.table_name = %3$L
+                            and e.created_at >= $1 - interval '10 minutes'
+                    ) as is_missing
+                from %2$s as t
+            ) as t
+            $sql$, v_settings.tenant_key, bulkhead.qualified(v_settings.tenants_table), bulkhead.qualified(v_settings.tenants_table))
+        using v_newest.started_at
+        into v_tenants, v_missing;
+        if v_tenants = 0 then
+            v_state := 'There is no tenant to look for.';
+        end if;
+    end if;
+    return bulkhead.check_row(
+        'tenant_without_backup', null, 'Every tenant has a backup', 'critical', 'backups',
+        case when v_state is not null then 'unknown' when cardinality(v_missing) > 0 then 'fail' else 'pass' end,
+        cardinality(v_missing), 0,
+        case
+            when v_state is not null then v_state
+            when cardinality(v_missing) > 0 then format('In no backup of the day before backup %s, nor in it: %s of %s tenants.', v_newest.id, cardinality(v_missing), v_tenants)
+            else format('Backup %s, or one of the day before it, holds each of %s tenants.', v_newest.id, v_tenants)
+        end,
+        'Run bulkhead backup: the runner takes tenants of any size',
+        v_missing[1:5],
+        'select * from bulkhead.tenant_backups order by backed_up_at limit 5');
+end
+$$;
+comment on function bulkhead.check_tenant_without_backup() is 'Fails when a tenant is in no complete backup of the day that ends with the newest, and is not newer than it';
+revoke all on function bulkhead.check_tenant_without_backup() from public;
+
+create function bulkhead.check_backup_verified()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'backup_verified', null, 'A backup of the last 8 days was read back whole', 'critical', 'backups',
+        case
+            when b.first_at is null then 'unknown'
+            when not l.is_whole then 'fail'
+            when w.days <= 8 then 'pass'
+            -- The first night: nobody has had the time.
+            when w.id is null and b.first_at > now() - interval '26 hours' then 'unknown'
+            else 'fail'
+        end,
+        w.days, 8,
+        case
+            when b.first_at is null then 'There is no complete backup to read.'
+            when not l.is_whole then format('Backup %s can''t be read: %s', l.backup_id, l.error)
+            when w.id is null then 'No backup was ever read back.'
+            else format('Backup %s, begun %s days ago, was read to the last byte at %s.', w.backup_id, w.days, date_trunc('second', w.verified_at))
+        end,
+        'Run bulkhead backups verify --record-env DATABASE_URL; where it fails, bulkhead backup --full',
+        reproduce_sql => 'select * from bulkhead.verifications order by verified_at desc limit 5')
+    from (select min(r.started_at) as first_at from bulkhead.backup_runs as r where r.state = 'complete') as b
+    left join lateral (
+        select v.* from bulkhead.verifications as v order by v.verified_at desc, v.id desc limit 1
+    ) as l on true
+    left join lateral (
+        select v.*, round(extract(epoch from now() - v.backup_at) / 86400, 1) as days
+        from bulkhead.verifications as v
+        where v.is_whole
+        order by v.backup_at desc, v.id desc
+        limit 1
+    ) as w on true
+$$;
+comment on function bulkhead.check_backup_verified() is 'Fails when no backup of the last 8 days was read back, or the last one read is not whole';
+revoke all on function bulkhead.check_backup_verified() from public;
+
+create function bulkhead.check_retention_overdue()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'retention_overdue', null, 'Retention was applied in the last 3 days', 'warning', 'backups',
+        case
+            when p.stopped is not null then 'fail'
+            when p.days <= 3 then 'pass'
+            when p.id is not null then 'fail'
+            when b.first_at is null or b.first_at > now() - interval '3 days' then 'unknown'
+            else 'fail'
+        end,
+        p.days, 3,
+        case
+            when p.stopped is not null then format('It stopped at %s, and %s backups that should go are still there: %s', date_trunc('second', p.ran_at), p.overdue, p.stopped)
+            when p.id is not null then format('It ran %s days ago: %s backups kept, %s removed, %s that the store would not let go.', p.days, p.kept, p.removed, p.overdue)
+            when b.first_at is null then 'There is no complete backup to keep or to remove.'
+            else 'Nobody ever ran bulkhead prune --apply and told this database.'
+        end,
+        'Run bulkhead prune, read the plan, then bulkhead prune --apply --record-env DATABASE_URL with the pruner''s key',
+        reproduce_sql => 'select * from bulkhead.prunes order by ran_at desc limit 5')
+    from (select min(r.started_at) as first_at from bulkhead.backup_runs as r where r.state = 'complete') as b
+    left join lateral (
+        select q.*, round(extract(epoch from now() - q.ran_at) / 86400, 1) as days
+        from bulkhead.prunes as q
+        order by q.ran_at desc, q.id desc
+        limit 1
+    ) as p on true
+$$;
+comment on function bulkhead.check_retention_overdue() is 'Fails when bulkhead prune --apply stopped, or did not run for 3 days';
+revoke all on function bulkhead.check_retention_overdue() from public;
+
+create function bulkhead.check_drill_age()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'drill_age', null, 'A restore drill passed in the last 35 days', 'critical', 'backups',
+        case
+            when d.finished_at > now() + interval '10 minutes' then 'unknown'
+            when d.is_passed and d.days <= 35 then 'pass'
+            else 'fail'
+        end,
+        d.days, 35,
+        case
+            when d.id is null then 'No restore drill was ever run: nobody knows whether the backups can be restored.'
+            when d.finished_at > now() + interval '10 minutes' then format('The drill of backup %s ends in the future: one of two clocks is wrong.', d.backup_id)
+            when not d.is_passed then format('The latest drill (of backup %s) failed.', d.backup_id)
+            else format('A drill of backup %s passed %s days ago: %s rows, %s tests.', d.backup_id, d.days, d.restored_rows, d.tests)
+        end,
+        'Run bulkhead drill',
+        reproduce_sql => 'select * from bulkhead.drills order by finished_at desc limit 1')
+    from (values (1)) as one
+    left join lateral (
+        select r.*, round(extract(epoch from now() - r.finished_at) / 86400, 1) as days
+        from bulkhead.drills as r
+        order by r.finished_at desc, r.id desc
+        limit 1
+    ) as d on true
+$$;
+comment on function bulkhead.check_drill_age() is 'Fails when the latest drill failed, is older than 35 days, or never was';
+revoke all on function bulkhead.check_drill_age() from public;
+
+create function bulkhead.check_drill_rto()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'drill_rto', null, 'The latest drill restored within the time promised', 'warning', 'backups',
+        case
+            when d.id is null or s.rto_seconds is null then 'unknown'
+            when d.rto_seconds <= s.rto_seconds then 'pass'
+            else 'fail'
+        end,
+        round(d.rto_seconds), s.rto_seconds,
+        case
+            when d.id is null then 'No drill has passed: nobody knows how long a restore takes.'
+            when s.rto_seconds is null then 'The kit has no settings: nobody knows what was promised.'
+            else format('The drill of backup %s had the rows back after %s s; %s s were promised.', d.backup_id, round(d.rto_seconds), s.rto_seconds)
+        end,
+        'Make it faster, see docs/runbooks/drill_rto.md, or promise less: select bulkhead.configure_backups(rto_seconds => …)',
+        reproduce_sql => 'select backup_id, rto_seconds, report -> ''steps'' as steps from bulkhead.drills where is_passed order by finished_at desc limit 1')
+    from (values (1)) as one
+    left join bulkhead.settings as s on true
+    left join lateral (
+        select r.* from bulkhead.drills as r where r.is_passed order by r.finished_at desc, r.id desc limit 1
+    ) as d on true
+$$;
+comment on function bulkhead.check_drill_rto() is 'Fails when the latest passed drill took longer than the settings promise';
+revoke all on function bulkhead.check_drill_rto() from public;
+
 create function bulkhead.checks_backups()
 returns setof bulkhead.check_result
 language plpgsql
@@ -739,69 +1198,16 @@ stable
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-declare
-    v_complete bulkhead.backup_runs;
-    v_last bulkhead.backup_runs;
-    v_drill bulkhead.drills;
-    v_hours numeric;
-    v_days numeric;
 begin
-    select r.* into v_complete from bulkhead.backup_runs as r where r.state = 'complete' order by r.started_at desc limit 1;
-    v_hours := round(extract(epoch from now() - v_complete.started_at) / 3600, 1);
-    return next bulkhead.check_row(
-        'backup_age', null, 'A complete backup is younger than 26 hours', 'critical', 'backups',
-        case when v_hours <= 26 then 'pass' else 'fail' end,
-        v_hours, 26,
-        case when v_complete.id is null then 'No backup was ever completed.' else format('Backup %s began %s hours ago.', v_complete.id, v_hours) end,
-        'Run bulkhead backup; then see why the schedule did not: select * from bulkhead.backup_runs order by started_at desc limit 5',
-        reproduce_sql => 'select * from bulkhead.backup_runs where state = ''complete'' order by started_at desc limit 1');
-
-    select r.* into v_last from bulkhead.backup_runs as r order by r.started_at desc, r.id desc limit 1;
-    return next bulkhead.check_row(
-        'backup_failed', null, 'The latest backup did not fail', 'critical', 'backups',
-        case
-            when v_last.id is null then 'unknown'
-            when v_last.state = 'failed' then 'fail'
-            when v_last.state = 'running' and v_last.started_at < now() - interval '20 hours' then 'fail'
-            else 'pass'
-        end,
-        case when v_last.id is null then null when v_last.state = 'failed' then 1 else 0 end, 0,
-        case
-            when v_last.id is null then 'No backup was ever begun.'
-            when v_last.state = 'failed' then format('Backup %s failed: %s', v_last.id, v_last.error)
-            when v_last.state = 'running' then format('Backup %s is running since %s.', v_last.id, v_last.started_at)
-            else format('Backup %s is complete.', v_last.id)
-        end,
-        'Repair what the error names and run bulkhead backup again',
-        reproduce_sql => 'select * from bulkhead.backup_runs order by started_at desc limit 1');
-
-    return next bulkhead.check_row(
-        'backup_left_out', null, 'Every tenant is in the latest backup', 'critical', 'backups',
-        case when v_complete.id is null then 'unknown' when cardinality(v_complete.left_out) > 0 then 'fail' else 'pass' end,
-        cardinality(v_complete.left_out), 0,
-        case
-            when v_complete.id is null then 'There is no complete backup to look at.'
-            when cardinality(v_complete.left_out) > 0
-                then format('Too large for the edge function, and not in backup %s: %s tenants.', v_complete.id, cardinality(v_complete.left_out))
-            else format('Backup %s left nobody out.', v_complete.id)
-        end,
-        'Back up with the runner: bulkhead backup (see .github/workflows/backup-nightly.yml)',
-        v_complete.left_out[1:5]);
-
-    select d.* into v_drill from bulkhead.drills as d order by d.finished_at desc, d.id desc limit 1;
-    v_days := round(extract(epoch from now() - v_drill.finished_at) / 86400, 1);
-    return next bulkhead.check_row(
-        'drill_age', null, 'A restore drill passed in the last 35 days', 'critical', 'backups',
-        case when v_drill.is_passed and v_days <= 35 then 'pass' else 'fail' end,
-        v_days, 35,
-        case
-            when v_drill.id is null then 'No restore drill was ever run: nobody knows whether the backups can be restored.'
-            when not v_drill.is_passed then format('The latest drill (of backup %s) failed.', v_drill.backup_id)
-            else format('A drill of backup %s passed %s days ago: %s rows, %s tests.', v_drill.backup_id, v_days, v_drill.restored_rows, v_drill.tests)
-        end,
-        'Run bulkhead drill',
-        reproduce_sql => 'select * from bulkhead.drills order by finished_at desc limit 1');
+    return next bulkhead.check_backup_age();
+    return next bulkhead.check_backup_failed();
+    return next bulkhead.check_backup_left_out();
+    return next bulkhead.check_tenant_without_backup();
+    return next bulkhead.check_backup_verified();
+    return next bulkhead.check_retention_overdue();
+    return next bulkhead.check_drill_age();
+    return next bulkhead.check_drill_rto();
 end
 $$;
-comment on function bulkhead.checks_backups() is 'Rules of the backups: age, latest failure, tenants left out, age of the last passed drill. What never happened fails';
+comment on function bulkhead.checks_backups() is 'Checks of the backups: made, whole, of everybody, read back, thinned out, restored elsewhere in time. What never happened fails, what can''t be judged is unknown';
 revoke all on function bulkhead.checks_backups() from public;

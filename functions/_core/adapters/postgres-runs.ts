@@ -91,6 +91,7 @@ export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
         manifest_key: facts.manifestKey,
         manifest_sha256: facts.manifestSha256,
         left_out: facts.leftOut,
+        referenced: facts.referenced,
       });
     },
     async fail(message) {

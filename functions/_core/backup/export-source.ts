@@ -64,6 +64,8 @@ export type RunFacts = {
   readonly manifestKey: string;
   readonly manifestSha256: string;
   readonly leftOut: readonly string[];
+  /** Tenants for whom an earlier backup's object stands. */
+  readonly referenced: readonly string[];
 };
 
 /** The record of runs, under a lease: whoever lost it can't write any more (`BH603`). */

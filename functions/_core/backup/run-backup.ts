@@ -240,6 +240,11 @@ export function factsOf(
     manifestKey: stored.stored.key,
     manifestSha256: stored.sha256,
     leftOut,
+    referenced: [
+      ...new Set(
+        manifest.objects.flatMap(({ backup, tenant }) => backup === manifest.id ? [] : [tenant]),
+      ),
+    ],
   };
 }
 
