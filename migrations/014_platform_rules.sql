@@ -471,6 +471,3 @@ as $$
 $$;
 comment on function bulkhead.checks_boundary() is 'Checks of the tenant boundary: tables, keys, policies, grants, code, and what lies around them';
 revoke all on function bulkhead.checks_boundary() from public;
-
--- The last migration: everything before it is part of what was installed.
-select bulkhead.declare_kit();

@@ -1,0 +1,3 @@
+import { probeSuite } from "./support/probe-suite.ts";
+
+probeSuite(17);
