@@ -135,7 +135,7 @@ describe("the key-encryption key", () => {
     await keyring.ensureTenantKeys(Array.from({ length: 1_000 }, (_, i) => `tenant ${i}`));
     let [wraps, unwraps] = [0, 0];
     const counted = (kek: Kek): Kek => ({
-      id: kek.id,
+      ...kek,
       wrap: (...of) => (wraps++, kek.wrap(...of)),
       unwrap: (...of) => (unwraps++, kek.unwrap(...of)),
     });

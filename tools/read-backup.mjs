@@ -5,8 +5,9 @@
  *
  *   BULKHEAD_KEK=… node read-backup.mjs --folder <copy of the store> --out <new folder> [--backup <id>] [--tenant <id>]
  *
- * The result is COPY text, one file a table, and (once every byte was authenticated) load.sql, which loads them:
- * psql -1 -v ON_ERROR_STOP=1 -f load.sql, as a superuser, into an empty database with the same migrations.
+ * (or BULKHEAD_ROOT, the root of keyring.json as a key-management service unwrapped it). The result is COPY text, one
+ * file a table, and (once every byte was authenticated) load.sql: psql -1 -v ON_ERROR_STOP=1 -f load.sql, as a
+ * superuser, into an empty database with the same migrations.
  */
 import { createDecipheriv, createHash, createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 import * as fs from "node:fs";
@@ -50,15 +51,12 @@ function unwrap(key, wrapped, context) {
   }
 }
 
-/** Section 5: a document whose signature holds. */
-function verified(document, purpose, key) {
-  const body = document[purpose], { algorithm, value } = document.signature;
+/** Section 5. */
+function isSigned(document, purpose, key) {
+  const { algorithm, value } = document.signature, given = Buffer.from(value, "hex");
   const hmac = createHmac("sha256", derive(key, `bulkhead/v1/sign/${purpose}`));
-  const expected = hmac.update(canonical(body)).digest();
-  const given = Buffer.from(value, "hex");
-  const isSigned = given.length === 32 && timingSafeEqual(expected, given);
-  check(isSigned && algorithm === "HMAC-SHA256", `the signature of the ${purpose} does not match`);
-  return body;
+  const expected = hmac.update(canonical(document[purpose])).digest();
+  return algorithm === "HMAC-SHA256" && given.length === 32 && timingSafeEqual(expected, given);
 }
 
 const namesIn = (folder) => fs.existsSync(folder) ? fs.readdirSync(folder).sort().reverse() : [];
@@ -70,25 +68,25 @@ function filesOf(folder, key) {
   return fs.existsSync(path) ? [path, ...versions] : versions;
 }
 
-/** Every key that the keyring's documents give under this KEK, by id; null for a shredded one. */
-export function readKeyring(folder, kek) {
-  const kekId = derive(kek, "bulkhead/v1/kek-id", undefined, 8).toString("hex");
-  const keys = new Map(), shredded = new Set();
-  let isOpen = false;
+/** Every key that the keyring's documents give under this KEK (or this root), by id; null for a shredded one. */
+export function readKeyring(folder, key, isRoot = false) {
+  const kekId = derive(key, "bulkhead/v1/kek-id", undefined, 8).toString("hex");
+  const keys = new Map(), shredded = new Set(), opened = [];
   for (const file of filesOf(folder, "keyring.json")) {
-    const document = JSON.parse(fs.readFileSync(file, "utf8"));
-    const { epoch, root: wrapped, ...claim } = document.keyring;
-    if (claim.kekId !== kekId) continue;
-    const root = unwrap(kek, wrapped, ["bulkhead/v1/root", epoch, kekId]);
+    const document = JSON.parse(fs.readFileSync(file, "utf8")), { keyring } = document;
+    if (isRoot ? !isSigned(document, "keyring", key) : keyring.kekId !== kekId) continue;
+    const context = ["bulkhead/v1/root", keyring.epoch, kekId];
+    const root = isRoot ? key : unwrap(key, keyring.root, context);
     check(root, `the root of ${file} does not unwrap`);
-    const keyring = verified(document, "keyring", root);
+    check(isSigned(document, "keyring", root), `the signature of ${file} does not match`);
     for (const key of keyring.keys) {
       keys.set(key.id, unwrap(root, key.wrapped, ["bulkhead/v1/key", key.tenant, key.use, key.id]));
     }
     for (const { id } of keyring.shredded) shredded.add(id);
-    isOpen = true;
+    opened.push(file);
   }
-  check(isOpen, `no keyring.json in ${folder} is under key-encryption key ${kekId}`);
+  const named = isRoot ? "this root" : `key-encryption key ${kekId}`;
+  check(opened.length > 0, `no keyring.json in ${folder} is under ${named}`);
   for (const id of shredded) keys.set(id, null);
   return keys;
 }
@@ -102,7 +100,8 @@ export function readManifest(folder, keys, id) {
   const document = JSON.parse(fs.readFileSync(file, "utf8"));
   const key = keys.get(document.signature.keyId);
   check(key, `the keyring does not hold the key that signed ${wanted}`);
-  const manifest = verified(document, "manifest", key);
+  check(isSigned(document, "manifest", key), `the signature of ${wanted} does not match`);
+  const { manifest } = document;
   check(manifest.id === wanted, `the manifest of ${wanted} belongs to ${manifest.id}`);
   return manifest;
 }
@@ -250,11 +249,12 @@ async function main() {
   const text = { type: "string" },
     options = { folder: text, out: text, backup: text, tenant: text };
   const { values } = parseArgs({ options });
-  const kek = Buffer.from(process.env.BULKHEAD_KEK ?? "", "base64");
-  const isGiven = values.folder && values.out && kek.length === 32;
+  const { BULKHEAD_KEK = "", BULKHEAD_ROOT } = process.env;
+  const key = Buffer.from(BULKHEAD_ROOT ?? BULKHEAD_KEK, "base64");
+  const isGiven = values.folder && values.out && key.length === 32;
   check(isGiven, "give --folder, --out, and BULKHEAD_KEK in the environment (32 bytes in base64)");
   check(!fs.existsSync(values.out), `${values.out} exists already`);
-  const keys = readKeyring(values.folder, kek);
+  const keys = readKeyring(values.folder, key, BULKHEAD_ROOT !== undefined);
   const manifest = readManifest(values.folder, keys, values.backup);
   const lines = [HOLD];
   const objects = manifest.objects

@@ -3,13 +3,13 @@ import * as z from "zod";
 import { edgeDeps } from "../_core/adapters/edge-backup-deps.ts";
 import { storeVariables } from "../_core/adapters/open-store.ts";
 import { backupHandler } from "../_core/backup/handler.ts";
-import { kekVariable } from "../_core/keys/kek.ts";
+import { kekVariables } from "../_core/keys/kms-variables.ts";
 import { databaseUrl, readEnv } from "../_core/env.ts";
 
 const variables = z.object({
   SUPABASE_DB_URL: databaseUrl,
   BULKHEAD_HMAC_SECRET: z.string("set it to the Vault secret bulkhead_hmac_secret").min(43),
-  BULKHEAD_KEK: kekVariable,
+  ...kekVariables(process.env),
   ...storeVariables,
 });
 

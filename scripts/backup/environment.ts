@@ -6,7 +6,9 @@ import {
   type StoreRole,
   storeVariables,
 } from "../../functions/_core/adapters/open-store.ts";
-import { type Kek, kekFromBase64, kekVariable } from "../../functions/_core/keys/kek.ts";
+import { openKek } from "../../functions/_core/adapters/open-kek.ts";
+import type { Kek } from "../../functions/_core/keys/kek.ts";
+import { kekVariables } from "../../functions/_core/keys/kms-variables.ts";
 import { type Keyring, openKeyring } from "../../functions/_core/keys/keyring.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
 import { databaseUrl, readEnv } from "../../functions/_core/env.ts";
@@ -38,7 +40,7 @@ export async function backupEnvironment(
   const bucket = isBucket ? bucketVariables(role) : {};
   const env = readEnv(
     process.env,
-    z.object({ ...storeVariables, ...bucket, BULKHEAD_KEK: kekVariable })
+    z.object({ ...storeVariables, ...bucket, ...kekVariables(process.env) })
       .and(z.object(Object.fromEntries(databases.map((name) => [name, databaseUrl])))),
   );
   const urls: Record<string, unknown> = env;
@@ -46,7 +48,7 @@ export async function backupEnvironment(
     store: role === "shredder"
       ? { ...openStore(env, "writer"), deleteVersion: openStore(env, "pruner").deleteVersion }
       : openStore(env, role),
-    kek: await kekFromBase64(env.BULKHEAD_KEK),
+    kek: await openKek(env),
     database: (name) => String(urls[name] ?? ""),
   };
 }
@@ -58,6 +60,27 @@ function bucketVariables(role: CommandRole): Record<string, z.ZodType<string>> {
     return [[roleVariables[each].keyId, set], [roleVariables[each].secret, set]] as const;
   });
   return { BULKHEAD_S3_REGION: z.string("set it to the bucket's"), ...Object.fromEntries(keys) };
+}
+
+/**
+ * A second key-encryption key: a key in the variable `kek`, or a service's key that the variable `kms` names. The
+ * service's credentials are in the same variables as for the first.
+ *
+ * @example
+ * const newKek = await kekFrom({ kek: options.newKekEnv, kms: "BULKHEAD_NEW_KMS" });
+ * @throws BulkheadError `BH_ENV`.
+ */
+export async function kekFrom(names: { kek: string; kms: string }): Promise<Kek> {
+  const { [names.kek]: key, [names.kms]: service, ...rest } = process.env;
+  const variables = { ...rest, BULKHEAD_KEK: key, BULKHEAD_KMS: service };
+  const schemas = kekVariables(variables);
+  const { BULKHEAD_KEK, BULKHEAD_KMS, ...others } = schemas;
+  // Under the names that whoever runs this has set.
+  const env = readEnv(
+    { ...rest, [names.kek]: key, [names.kms]: service },
+    z.object({ ...others, [names.kek]: BULKHEAD_KEK, [names.kms]: BULKHEAD_KMS }),
+  );
+  return await openKek({ ...env, BULKHEAD_KEK: key, BULKHEAD_KMS: service });
 }
 
 /** The same with the keyring that lies in the store. */

@@ -1,16 +1,13 @@
 import { Command } from "commander";
 import process from "node:process";
-import * as z from "zod";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { reencryptColumn } from "../../functions/_core/adapters/reencrypt.ts";
-import { readEnv } from "../../functions/_core/env.ts";
 import { fieldCipher } from "../../functions/_core/keys/field-cipher.ts";
-import { kekFromBase64, kekVariable } from "../../functions/_core/keys/kek.ts";
 import { createKeyring, type KeyringEntry } from "../../functions/_core/keys/keyring.ts";
 import { rotateKek } from "../../functions/_core/keys/rotate-kek.ts";
 import { shredTenant } from "../../functions/_core/keys/shred.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
-import { backupEnvironment, openBackups } from "./environment.ts";
+import { backupEnvironment, kekFrom, openBackups } from "./environment.ts";
 import { plural } from "./progress.ts";
 
 type Json = { json?: boolean };
@@ -18,8 +15,8 @@ type Json = { json?: boolean };
 /** `bulkhead keys`: the keyring that lies beside the backups. */
 export function command(): Command {
   const keys = new Command("keys").description(
-    "Make, rotate and destroy the tenants' keys; they lie in the store, wrapped by BULKHEAD_KEK.\n" +
-      "Reads BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK. No key is ever printed.",
+    "Make, rotate and destroy the tenants' keys; they lie in the store, wrapped by BULKHEAD_KEK\n" +
+      "or by the key of a service (BULKHEAD_KMS). Reads BULKHEAD_STORE, BULKHEAD_S3_*. No key is ever printed.",
   );
   const json = ["--json", "print one JSON document on stdout"] as const;
   keys.command("init").description("Make the keyring of a new store").option(...json).action(init);
@@ -27,7 +24,8 @@ export function command(): Command {
   keys.command("rotate-kek")
     .description(
       "Put the keyring under another key-encryption key; run it again if it was interrupted.\n" +
-        "Then set BULKHEAD_KEK to the new one everywhere, and destroy the old one.",
+        "The new one is in BULKHEAD_NEW_KEK, or is the service's key that BULKHEAD_NEW_KMS names. Then set\n" +
+        "BULKHEAD_KEK or BULKHEAD_KMS to it everywhere, and destroy the old one.",
     )
     .option("--new-kek-env <name>", "variable that holds the new key", "BULKHEAD_NEW_KEK")
     .option(...json)
@@ -65,7 +63,11 @@ async function init(options: Json): Promise<void> {
   const where = store.describe();
   if (options.json) return print({ store: where, kekId: kek.id });
   console.log(`Made a keyring in ${where}, wrapped by key-encryption key ${kek.id}`);
-  console.error("Keep BULKHEAD_KEK somewhere else too: without it no backup can be read");
+  console.error(
+    kek.name === "BULKHEAD_KEK"
+      ? "Keep BULKHEAD_KEK somewhere else too: without it no backup can be read"
+      : `Never delete ${kek.name}: without it no backup can be read`,
+  );
 }
 
 async function list(options: Json): Promise<void> {
@@ -78,9 +80,8 @@ async function list(options: Json): Promise<void> {
 
 async function rotate(options: Json & { newKekEnv: string }): Promise<void> {
   const { store, kek } = await backupEnvironment("writer");
-  const name = options.newKekEnv;
-  const fresh = readEnv(process.env, z.object({ [name]: kekVariable }))[name] ?? "";
-  const result = await rotateKek({ store, kek, newKek: await kekFromBase64(fresh) });
+  const newKek = await kekFrom({ kek: options.newKekEnv, kms: "BULKHEAD_NEW_KMS" });
+  const result = await rotateKek({ store, kek, newKek });
   if (options.json) return print(result);
   const { kekId, epoch, isChanged } = result;
   console.log(
@@ -89,7 +90,9 @@ async function rotate(options: Json & { newKekEnv: string }): Promise<void> {
       : `Already under key-encryption key ${kekId}: nothing to do`,
   );
   console.error(
-    `Set BULKHEAD_KEK to the value of ${name} wherever Bulkhead runs: until then backups fail`,
+    newKek.name === "BULKHEAD_KEK"
+      ? `Set BULKHEAD_KEK to the value of ${options.newKekEnv} wherever Bulkhead runs: until then backups fail`
+      : `Set BULKHEAD_KMS to ${newKek.name}, and unset BULKHEAD_KEK, wherever Bulkhead runs: until then backups fail`,
   );
 }
 

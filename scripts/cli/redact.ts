@@ -1,6 +1,6 @@
 /** Variables that hold a secret, by name; whatever they hold never reaches a terminal. */
 const SECRET_NAME =
-  /SECRET|TOKEN|PASSWORD|KEK|PRIVATE_KEY|API_KEY|ACCESS_KEY|SERVICE_ROLE|WEBHOOK/i;
+  /SECRET|TOKEN|PASSWORD|KEK|PRIVATE_KEY|API_KEY|ACCESS_KEY|SERVICE_ROLE|WEBHOOK|CREDENTIALS/i;
 
 /**
  * The last defence of every message that leaves a command: passwords inside connection strings, Slack webhook

@@ -4,7 +4,8 @@ import { Command } from "commander";
 import * as z from "zod";
 import { openStore, storeVariables } from "../../functions/_core/adapters/open-store.ts";
 import { readStatus } from "../../functions/_core/adapters/status-source.ts";
-import { kekFromBase64, kekVariable } from "../../functions/_core/keys/kek.ts";
+import { openKek } from "../../functions/_core/adapters/open-kek.ts";
+import { kekVariables } from "../../functions/_core/keys/kms-variables.ts";
 import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newestBackup, verifyObjects } from "../../functions/_core/backup/manifest.ts";
 import { readEnv } from "../../functions/_core/env.ts";
@@ -32,7 +33,7 @@ export function command(): Command {
   return commonOptions(new Command("evidence"))
     .description(
       "Gather status, canaries, backups, drills, ledger verification and versions into one folder.\n" +
-        "Reads BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK for the newest manifest; without a store, the database's records.",
+        "Reads BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK or _KMS for the newest manifest; without a store, the database's records.",
     )
     .option("--out <folder>", "the folder to make", `evidence/${stamp(new Date())}`)
     .addHelpText(
@@ -171,12 +172,12 @@ function manifest(found: DatabaseEvidence, store: StoreEvidence | null): Artefac
 /** Null without BULKHEAD_STORE; a store that holds no sound backup is a finding, one that can't be read an error. */
 async function readStore(): Promise<StoreEvidence | null> {
   if (!process.env["BULKHEAD_STORE"]) return null;
-  const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
+  const env = readEnv(process.env, z.object({ ...storeVariables, ...kekVariables(process.env) }));
   const store = openStore(env, "reader");
   try {
     const { manifest, stored, sha256 } = await newestBackup({
       store,
-      keyring: await openKeyring({ store, kek: await kekFromBase64(env.BULKHEAD_KEK) }),
+      keyring: await openKeyring({ store, kek: await openKek(env) }),
     });
     const problems = await verifyObjects({ store, manifest });
     if (problems.length > 0) {

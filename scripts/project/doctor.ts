@@ -6,6 +6,7 @@ import * as z from "zod";
 import { storeVariables } from "../../functions/_core/adapters/open-store.ts";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { kekVariable } from "../../functions/_core/keys/kek.ts";
+import { kmsVariable } from "../../functions/_core/keys/kms-variables.ts";
 import { databaseUrl } from "../../functions/_core/env.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
@@ -139,7 +140,16 @@ async function database(
 function examineEnvironment(env: Record<string, string>, secret: string | null): Finding[] {
   const isFolder = env["BULKHEAD_STORE"]?.startsWith("file://") === true;
   const variables: Record<string, { schema: z.ZodType; set: string }> = {
-    BULKHEAD_KEK: { schema: kekVariable, set: "<openssl rand -base64 32, the same everywhere>" },
+    ...(env["BULKHEAD_KMS"] === undefined
+      ? {
+        BULKHEAD_KEK: {
+          schema: kekVariable,
+          set: "<openssl rand -base64 32, the same everywhere>",
+        },
+      }
+      : {
+        BULKHEAD_KMS: { schema: kmsVariable, set: "aws:arn:aws:kms:<region>:<account>:key/<id>" },
+      }),
     BULKHEAD_STORE: { schema: storeVariables.BULKHEAD_STORE, set: "s3://<bucket>/<prefix>" },
     ...(isFolder ? {} : {
       BULKHEAD_S3_ENDPOINT: {

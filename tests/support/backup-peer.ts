@@ -4,11 +4,11 @@
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
+import { openKek } from "../../functions/_core/adapters/open-kek.ts";
 import { openStore } from "../../functions/_core/adapters/open-store.ts";
 import { chunksOf } from "../../functions/_core/backup/chunks.ts";
 import { decodeTables, encodeTables } from "../../functions/_core/backup/container.ts";
 import { openObject, sealObject } from "../../functions/_core/backup/format.ts";
-import { kekFromBase64 } from "../../functions/_core/keys/kek.ts";
 import { createKeyring, openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newBackupId, objectKey } from "../../functions/_core/backup/names.ts";
 import { newestBackup, writeManifest } from "../../functions/_core/backup/manifest.ts";
@@ -16,7 +16,7 @@ import { Sha256 } from "../../functions/_core/backup/sha256-stream.ts";
 import { toHex } from "../../functions/_core/bytes.ts";
 
 const [verb = "", tenant = "", megabytes = "1"] = process.argv.slice(2);
-const { BULKHEAD_STORE = "", BULKHEAD_KEK = "" } = process.env;
+const { BULKHEAD_STORE = "" } = process.env;
 const store = openStore({
   BULKHEAD_STORE,
   BULKHEAD_S3_ENDPOINT: process.env["BULKHEAD_S3_ENDPOINT"],
@@ -24,7 +24,7 @@ const store = openStore({
   BULKHEAD_S3_KEY_ID: process.env["BULKHEAD_S3_KEY_ID"],
   BULKHEAD_S3_SECRET: process.env["BULKHEAD_S3_SECRET"],
 }, "writer");
-const kek = await kekFromBase64(BULKHEAD_KEK);
+const kek = await openKek(process.env);
 
 const started = performance.now();
 const facts = verb === "write" ? await write() : await read();

@@ -1,18 +1,18 @@
 import { edgeBackup, type EdgeBackupOutcome } from "../backup/edge-backup.ts";
-import { kekFromBase64 } from "../keys/kek.ts";
+import type { KekEnv } from "../keys/kms-variables.ts";
 import { openKeyring } from "../keys/keyring.ts";
 import { recordFailure } from "../backup/run-backup.ts";
 import type { SignedCallDeps } from "../signed-call.ts";
+import { openKek } from "./open-kek.ts";
 import { openStore, type StoreEnv } from "./open-store.ts";
 import { connect, type Sql } from "./postgres.ts";
 import { openSource } from "./postgres-export.ts";
 import { openRunLedger } from "./postgres-runs.ts";
 
 /** The variables of the function, parsed. */
-export type EdgeEnv = StoreEnv & {
+export type EdgeEnv = StoreEnv & KekEnv & {
   readonly SUPABASE_DB_URL: string;
   readonly BULKHEAD_HMAC_SECRET: string;
-  readonly BULKHEAD_KEK: string;
 };
 
 /**
@@ -65,7 +65,7 @@ async function call(env: EdgeEnv, sql: Sql): Promise<EdgeBackupOutcome> {
 
 async function open(env: EdgeEnv) {
   const store = openStore(env, "writer");
-  const kek = await kekFromBase64(env.BULKHEAD_KEK);
+  const kek = await openKek(env);
   const keyring = await openKeyring({ store, kek });
   const source = await openSource(env.SUPABASE_DB_URL, { shared: false });
   return { store, keyring, source };

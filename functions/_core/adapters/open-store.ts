@@ -39,7 +39,7 @@ export const roleVariables = {
  * The object store that the environment names, opened with the key of `role`.
  *
  * @example
- * const env = readEnv(process.env, z.object({ ...storeVariables, BULKHEAD_KEK: kekVariable }));
+ * const env = readEnv(process.env, z.object({ ...storeVariables, ...kekVariables(process.env) }));
  * const store = openStore(env, "reader");
  */
 export function openStore(env: StoreEnv, role: StoreRole): ObjectStore {

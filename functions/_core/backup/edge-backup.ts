@@ -108,7 +108,7 @@ async function exportShare(
     objects,
   });
   const stored = await writeManifest({ store, keyring, manifest });
-  await writeRecovery({ store, manifest, kekId: keyring.kekId });
+  await writeRecovery({ store, manifest, keyring });
   const facts = factsOf(state, stored, await ledger.leftOut());
   await ledger.complete({ ...facts, snapshotXmin: null });
   return { state: "complete", backup, rows: manifest.rows };

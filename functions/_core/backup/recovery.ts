@@ -1,4 +1,5 @@
 import { utf8 } from "../bytes.ts";
+import type { Keyring } from "../keys/keyring.ts";
 import type { Manifest } from "./manifest-schema.ts";
 import { PREFIX } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
@@ -9,29 +10,46 @@ import { tenantsIn } from "./parts.ts";
  * key-encryption key, and neither this repository nor the person who set it up.
  *
  * @example
- * await writeRecovery({ store, manifest, kekId: keyring.kekId });
+ * await writeRecovery({ store, manifest, keyring });
  */
 export async function writeRecovery(
-  of: { store: ObjectStore; manifest: Manifest; kekId: string },
+  of: {
+    store: ObjectStore;
+    manifest: Manifest;
+    keyring: Pick<Keyring, "kekId" | "kekName">;
+  },
 ): Promise<void> {
-  const page = utf8(recoveryPage(of.manifest, of.kekId, of.store.describe()));
+  const page = utf8(recoveryPage(of.manifest, of.keyring, of.store.describe()));
   await of.store.put(PREFIX.recovery, page, { contentType: "text/markdown; charset=utf-8" });
 }
 
 /** The page itself; no row, no tenant's name and no secret is in it. */
-export function recoveryPage(manifest: Manifest, kekId: string, store: string): string {
+export function recoveryPage(
+  manifest: Manifest,
+  { kekId, kekName }: Pick<Keyring, "kekId" | "kekName">,
+  store: string,
+): string {
+  const isService = kekName !== "BULKHEAD_KEK";
+  const [variable, given] = isService
+    ? ["BULKHEAD_KMS", "BULKHEAD_ROOT"]
+    : ["BULKHEAD_KEK", "BULKHEAD_KEK"];
   const tenants = tenantsIn(manifest);
   return `# How to get this data back
 
 ${store} holds encrypted backups of the database "${manifest.project}", made by ${manifest.tool}.
 This page was written with the newest one, ${manifest.id}: ${manifest.rows} rows of ${tenants} tenants.
 
-You need the key-encryption key with the id ${kekId}: 32 bytes in base64, kept outside this store as
-BULKHEAD_KEK. Without it nobody can read anything here.
+${
+    isService
+      ? `You need the right to decrypt with the key ${kekName}
+(key-encryption key ${kekId}). Without it nobody can read anything here.`
+      : `You need the key-encryption key with the id ${kekId}: 32 bytes in base64, kept outside this store as
+BULKHEAD_KEK. Without it nobody can read anything here.`
+  }
 
 ## With Bulkhead
 
-    export BULKHEAD_STORE=… BULKHEAD_KEK=…              # and BULKHEAD_S3_READER_*, endpoint, region
+    export BULKHEAD_STORE=… ${variable}=…              # and BULKHEAD_S3_READER_*, endpoint, region
     npx bulkhead backups verify                         # every byte, no database needed
     npx bulkhead restore --into-env TARGET_URL          # an empty database with the same migrations
     npx bulkhead restore --tenant <id>                  # one tenant into a live one: shows, changes nothing
@@ -44,9 +62,16 @@ up to ${manifest.migrations.at(-1) ?? "none"}.
 Copy the store to a folder: keyring.json, manifests/ and objects/. Take tools/read-backup.mjs of
 Bulkhead's repository, one file without dependencies:
 
-    BULKHEAD_KEK=… node read-backup.mjs --folder copy --out data --backup ${manifest.id}
+    ${given}=… node read-backup.mjs --folder copy --out data --backup ${manifest.id}
     cd data && psql -1 -v ON_ERROR_STOP=1 -f load.sql "$TARGET_URL"   # as a superuser
-
+${
+    isService
+      ? `
+BULKHEAD_ROOT is what the service answers for the member "root" of keyring.json: docs/backup-format.md,
+section 2, says in which context.
+`
+      : ""
+  }
 It writes COPY text, one file a table and tenant, and load.sql once every byte was checked. After it,
 select * from bulkhead.broken_foreign_keys() names what points out of the backup, such as auth.users.
 

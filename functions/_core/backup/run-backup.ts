@@ -88,7 +88,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
       keyring,
       manifest: manifestOf({ options, id, startedAt, finishedAt: now(), state, previous, objects }),
     });
-    await writeRecovery({ store, manifest: stored.manifest, kekId: keyring.kekId });
+    await writeRecovery({ store, manifest: stored.manifest, keyring });
     await ledger.complete(factsOf(state, stored));
     return { manifest: stored.manifest, stored, referenced: reused.size };
   } catch (error) {

@@ -10,11 +10,13 @@ import { type WrappingKey, wrappingKey } from "./wrapping-key.ts";
 export interface Kek extends Pick<WrappingKey, "wrap" | "unwrap"> {
   /** 16 lowercase hex digits, derived from the key: says which key, tells nothing about it. */
   readonly id: string;
+  /** Where it is: `BULKHEAD_KEK`, or a service's key as `BULKHEAD_KMS` names it. No secret. */
+  readonly name: string;
 }
 
 /** `BULKHEAD_KEK` for `readEnv`: 32 bytes in base64. */
 export const kekVariable: z.ZodType<string> = z
-  .string("set it to 32 random bytes in base64: openssl rand -base64 32")
+  .string("set it to 32 random bytes in base64: openssl rand -base64 32; or set BULKHEAD_KMS")
   .refine((text) => decode(text)?.length === 32, {
     message: "must be 32 bytes in base64: openssl rand -base64 32",
   });
@@ -46,6 +48,7 @@ export async function kekFromBase64(text: string): Promise<Kek> {
   const { wrap, unwrap } = await wrappingKey(secret);
   return {
     id: toHex(await hkdf(secret, { info: "bulkhead/v1/kek-id", bytes: 8 })),
+    name: "BULKHEAD_KEK",
     wrap,
     unwrap,
   };

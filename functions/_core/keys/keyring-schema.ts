@@ -22,6 +22,8 @@ export const keyringBody = z.strictObject({
   format: z.literal(1),
   /** Counts the rotations of the key-encryption key, from 1. */
   epoch: z.number().int().positive(),
+  /** When it began. */
+  epochAt: z.iso.datetime().optional(),
   kekId: hex(8),
   /** The root of this epoch, wrapped by the KEK; base64. */
   root: z.base64(),
@@ -41,6 +43,7 @@ export const signedKeyring = z.strictObject({
 export const keyringClaim = z.object({
   keyring: z.object({
     epoch: z.number().int().positive(),
+    epochAt: z.string().optional(),
     kekId: hex(8),
     root: z.base64(),
     writtenAt: z.string(),

@@ -19,6 +19,8 @@ const LIMIT = 64 << 20;
 /** What wraps the keys of one epoch; itself wrapped by that epoch's KEK. */
 export interface Root {
   readonly epoch: number;
+  /** When the epoch began; null in a keyring of before this was recorded. RFC 3339. */
+  readonly epochAt: string | null;
   readonly kekId: string;
   /** base64. */
   readonly wrapped: string;
@@ -47,10 +49,11 @@ export interface KeyringAccess {
 }
 
 /** A root for a new epoch. */
-export async function newRoot(kek: Kek, epoch: number): Promise<Root> {
+export async function newRoot(kek: Kek, epoch: number, now: Date): Promise<Root> {
   const secret = crypto.getRandomValues(new Uint8Array(32));
   const wrapped = toBase64(await kek.wrap(secret, rootContext(epoch, kek.id)));
-  return { epoch, kekId: kek.id, wrapped, key: await wrappingKey(secret) };
+  const epochAt = now.toISOString();
+  return { epoch, epochAt, kekId: kek.id, wrapped, key: await wrappingKey(secret) };
 }
 
 const rootContext = (epoch: number, kekId: string) =>
@@ -150,10 +153,13 @@ function claimOf(bytes: Uint8Array): Claim {
   }
 }
 
-async function openRoot({ epoch, kekId, root: wrapped }: Claim, kek: Kek): Promise<Root> {
+async function openRoot(
+  { epoch, epochAt, kekId, root: wrapped }: Claim,
+  kek: Kek,
+): Promise<Root> {
   const secret = await kek.unwrap(fromBase64(wrapped), rootContext(epoch, kekId));
   if (secret?.length !== 32) throw invalid(`its root does not unwrap under ${kekId}`);
-  return { epoch, kekId, wrapped, key: await wrappingKey(secret) };
+  return { epoch, epochAt: epochAt ?? null, kekId, wrapped, key: await wrappingKey(secret) };
 }
 
 /**
@@ -195,6 +201,7 @@ async function bodyOf({ root, keys, shredded, heads }: LoadedKeyring, now: Date)
   return {
     format: 1,
     epoch: root.epoch,
+    ...(root.epochAt === null ? {} : { epochAt: root.epochAt }),
     kekId: root.kekId,
     root: root.wrapped,
     parents: [...heads],
@@ -262,10 +269,11 @@ function otherKek(claim: Claim, keks: readonly Kek[]): BulkheadError {
   return new BulkheadError(
     "BH_KEK_OTHER",
     `Cannot unwrap the keyring: it is wrapped by key-encryption key ${claim.kekId}, ` +
-      `BULKHEAD_KEK is ${keks.map(({ id }) => id).join(" or ")}`,
+      keks.map(({ name, id }) => `${name} is ${id}`).join(", "),
     {
       kind: "integrity",
-      hint: "Set BULKHEAD_KEK to the key that wraps it; after a rotation that is the new one",
+      hint:
+        "Set BULKHEAD_KEK or BULKHEAD_KMS to the key that wraps it; after a rotation, the new one",
     },
   );
 }

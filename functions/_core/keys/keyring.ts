@@ -39,6 +39,10 @@ export type ManifestKey = WrappingKey & { readonly id: string };
 export interface Keyring {
   /** The key-encryption key that wraps it. */
   readonly kekId: string;
+  /** Where that is, see `Kek`. */
+  readonly kekName: string;
+  /** When it began to wrap this keyring; null where no one recorded it. */
+  readonly kekSince: Date | null;
   /** The tenant's current key, or the version that an object's header names. `BH_TENANT_KEY_MISSING`. */
   tenantKey(tenant: string, keyId?: string): Promise<TenantKey>;
   /** The current key, made and stored first where the tenant has none. */
@@ -73,7 +77,7 @@ export async function createKeyring(options: KeyringOptions): Promise<Keyring> {
     );
   if (await store.head(PREFIX.keyring)) throw exists();
   const now = options.now ?? (() => new Date());
-  const root = await newRoot(kek, 1);
+  const root = await newRoot(kek, 1, now());
   const keys = [await makeKey({ tenant: GLOBAL_TENANT, use: "manifest" }, root, now())];
   try {
     const first = { root, keys, shredded: [], heads: [] };
@@ -163,6 +167,10 @@ function keyringOf(options: KeyringOptions, first: LoadedKeyring): Keyring {
   return {
     get kekId() {
       return loaded.root.kekId;
+    },
+    kekName: options.kek.name,
+    get kekSince() {
+      return loaded.root.epochAt === null ? null : new Date(loaded.root.epochAt);
     },
     tenantKey: (tenant, keyId) => open({ tenant, use: "backup" }, keyId),
     ensureTenantKeys: (tenants) => ensure(backupKeys(tenants)),

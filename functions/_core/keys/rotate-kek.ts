@@ -46,7 +46,7 @@ export async function rotateKek(options: {
   if (kekId === newKek.id && found.heads.length === 1) {
     return { kekId, epoch, keys: found.keys.length, isChanged: false };
   }
-  const root = await newRoot(newKek, epoch + 1);
+  const root = await newRoot(newKek, epoch + 1, now());
   const manifest = await makeKey({ tenant: GLOBAL_TENANT, use: "manifest" }, root, now());
   const saved = await saveKeyring({ ...access, now, isAlone: true }, {
     ...found,
