@@ -37,6 +37,7 @@ values
     ('bulkhead:audit:seal',           '* * * * *',    'select bulkhead.seal()',                    '10 minutes'),
     ('bulkhead:canaries:run',         '*/5 * * * *',  'select bulkhead.run_canaries()',            '20 minutes'),
     ('bulkhead:alerting:dispatch',    '* * * * *',    'select bulkhead.dispatch_alerts()',         '10 minutes'),
+    ('bulkhead:alerting:ping',        '*/5 * * * *',  'select bulkhead.ping()',                    '20 minutes'),
     ('bulkhead:audit:partition',      '7 1 * * *',    'select bulkhead.ensure_audit_partitions()', '26 hours'),
     ('bulkhead:backups:dispatch',     '17 2 * * *',   'select bulkhead.dispatch_backup()',         '26 hours'),
     ('bulkhead:backups:resume',       '*/5 * * * *',  'select bulkhead.resume_backup()',           '20 minutes'),

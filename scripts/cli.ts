@@ -104,6 +104,19 @@ const COMMANDS: Record<string, Entry> = {
     summary: "check the ledger, or an export of it, against its seals",
     load: () => import("./ledger/verify.ts"),
   },
+  incidents: {
+    summary: "what is open, since when, who looks after it",
+    load: () => import("./alert/incidents.ts"),
+  },
+  mute: {
+    summary: "no message about one incident until a time",
+    load: () => import("./alert/mute.ts"),
+  },
+  unmute: { summary: "take a mute back", load: () => import("./alert/unmute.ts") },
+  ack: {
+    summary: "say that somebody looks after an incident",
+    load: () => import("./alert/ack.ts"),
+  },
   watchdog: {
     summary: "notice from outside when the database falls silent",
     load: () => import("./alert/watchdog.ts"),

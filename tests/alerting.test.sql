@@ -1,7 +1,7 @@
 -- Incidents from open to resolved, the outbox and its leases, signatures, and calls that leave signed or not at all.
 begin;
 set local search_path = public, extensions;
-select plan(67);
+select plan(70);
 
 delete from bulkhead.alert_outbox;
 delete from bulkhead.incidents;
@@ -18,6 +18,8 @@ create function pg_temp.run(at_minutes integer, variadic results bulkhead.check_
 returns integer
 language sql
 as $$
+    -- What was said before has been delivered.
+    update bulkhead.alert_outbox set state = 'sent' where state = 'pending';
     select bulkhead.record_results(results, '2026-11-21 03:00+00'::timestamptz + at_minutes * interval '1 minute', '{made_up}')
 $$;
 create function pg_temp.kinds()
@@ -46,7 +48,7 @@ select is((select count(*)::int from bulkhead.incidents), 1, 'all of it was one 
 select is((select breaches from bulkhead.incidents), 8, 'with every breached run counted');
 select is(
     (select payload - array['fingerprint', 'incident_id', 'database'] from bulkhead.alert_outbox where kind = 'opened'),
-    '{"kind": "opened", "name": "made_up", "title": "Made up", "detail": "a detail", "status": "fail", "runbook": "docs/checks/made_up.md", "subject": "public.messages", "tenants": "acme", "breaches": 1, "category": "canaries", "observed": 10, "sequence": 1, "severity": "warning", "opened_at": "2026-11-21T03:05:00+00:00", "threshold": 0, "sample_ids": ["1", "2", "3", "4", "5"], "remediation": "a remedy", "resolved_at": null, "last_seen_at": "2026-11-21T03:05:00+00:00", "reproduce_sql": "select 1"}'::jsonb
+    '{"kind": "opened", "name": "made_up", "title": "Made up", "detail": "a detail", "status": "fail", "runbook": "docs/checks/made_up.md", "subject": "public.messages", "tenants": "acme", "breaches": 1, "relapses": 0, "acknowledged_by": null, "category": "canaries", "observed": 10, "sequence": 1, "severity": "warning", "opened_at": "2026-11-21T03:05:00+00:00", "threshold": 0, "sample_ids": ["1", "2", "3", "4", "5"], "remediation": "a remedy", "resolved_at": null, "last_seen_at": "2026-11-21T03:05:00+00:00", "reproduce_sql": "select 1"}'::jsonb
         || jsonb_build_object('opened_at', (select to_jsonb(opened_at) from bulkhead.incidents), 'last_seen_at', (select to_jsonb(opened_at) from bulkhead.incidents)),
     'a message holds what a person needs, and five ids at most');
 select is(pg_temp.run(290, pg_temp.result('fail')), 1, 'failing again later is a new incident');
@@ -60,7 +62,11 @@ select is((select clean_runs from bulkhead.incidents where state = 'open' and st
 select is(pg_temp.run(305, pg_temp.result('unknown', null, 'warning', 'public.units'), pg_temp.result('pass')), 1, 'a run that could not look at one table is clean for none');
 select is((select max(clean_runs) from bulkhead.incidents where state = 'open'), 0, 'so nothing comes nearer to its end');
 select pg_temp.run(310, pg_temp.result('pass'));
-select is(pg_temp.run(315, pg_temp.result('pass')), 3, 'two runs that could look resolve all three');
+select is(pg_temp.run(315, pg_temp.result('pass')), 1, 'two runs that could look resolve both that were new, in one message');
+select is((select payload ->> 'total' from bulkhead.alert_outbox where state = 'pending'), '2', 'which says how many');
+select is((select string_agg(status || relapses, ',') from bulkhead.incidents where state = 'open'), 'fail1', 'what had come back within six hours has to be clean for longer');
+select pg_temp.run(316, pg_temp.result('pass'));
+select is(pg_temp.run(317, pg_temp.result('pass')), 1, 'four runs the first time');
 select is(pg_temp.run(320, pg_temp.result('fail', 1, 'info')), 0, 'information wakes nobody');
 select is(bulkhead.record_results('{}', now(), '{}'), 0, 'no results are no message');
 select pg_temp.run(325, pg_temp.result('fail')), bulkhead.record_results(array[bulkhead.check_row('another', null, 'x', 'warning', 'canaries', 'pass')]), bulkhead.record_results(array[bulkhead.check_row('another', null, 'x', 'warning', 'canaries', 'pass')]);
@@ -96,7 +102,7 @@ select bulkhead.settle_alert(id, tests.id('token'), 'dead', 'HTTP 404') from bul
 select is((select status || observed from bulkhead.checks_alerting() where name = 'dead_letters'), 'fail1', 'a dead letter is red');
 select ok((select bulkhead.requeue_alert(id) from bulkhead.alert_outbox), 'it can be sent again');
 select is((select status from bulkhead.checks_alerting() where name = 'dead_letters'), 'pass', 'and then is none');
-update bulkhead.alert_outbox set created_at = now() - interval '16 minutes';
+update bulkhead.alert_outbox set waiting_since = now() - interval '16 minutes', due_at = now() - interval '3 minutes';
 select is((select status from bulkhead.checks_alerting() where name = 'alerts_undelivered'), 'fail', 'a message that waits for a quarter of an hour is red');
 select throws_ok($$select bulkhead.settle_alert(1, null, 'maybe')$$, 'BH501', null, 'an outcome that is none is refused');
 

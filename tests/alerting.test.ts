@@ -15,9 +15,10 @@ import {
   type Outbox,
   type Settlement,
 } from "../functions/_core/alert/outbox.ts";
-import { alert } from "../functions/_core/alert/payload.ts";
+import { type Alert, alert } from "../functions/_core/alert/payload.ts";
 import { renderAlert, renderPlain, type SlackMessage } from "../functions/_core/alert/render.ts";
-import { type PostOutcome, postToSlack } from "../functions/_core/alert/slack.ts";
+import type { Channel, Sending } from "../functions/_core/alert/channel.ts";
+import { postToSlack, slackChannel } from "../functions/_core/alert/slack.ts";
 import { code, fit, plain } from "../functions/_core/alert/text.ts";
 import { judge } from "../functions/_core/alert/watch.ts";
 import { BulkheadError } from "../functions/_core/errors.ts";
@@ -78,6 +79,14 @@ const notice = alert.parse({
   },
 });
 
+/** One channel for everything, in the place of Slack. */
+function routesTo(send: Channel["send"]) {
+  const channels = [{ name: "slack", send }];
+  return { critical: channels, warning: channels, info: channels };
+}
+/** The words that a notification would show. */
+const words = (message: Parameters<Channel["send"]>[0]) => renderAlert(message, { project }).text;
+
 const SNAPSHOTS = new URL("./support/alert-messages.json", import.meta.url);
 
 describe("messages", () => {
@@ -87,6 +96,30 @@ describe("messages", () => {
       observed: null,
       sample_ids: [],
       detail: "Cannot look at public.units: lock timeout",
+    };
+    const member = (place: string, kind = "opened", observed: number | null = 12) => ({
+      kind,
+      name: "abnormal_deletes",
+      title: incident.payload.title,
+      subject: place,
+      severity: "warning",
+      observed,
+      threshold: 0,
+      tenants: "5f0c",
+      opened_at: "2026-11-21T03:00:00+00:00",
+      fingerprint: "0123456789abcdef0123456789abcdef",
+      incident_id: 17,
+      sequence: 1,
+    });
+    const group = {
+      members: [
+        member("public.messages", "opened", 4000),
+        ...Array.from({ length: 17 }, (_, n) => member(`public.table_${n}`)),
+        member("public.units", "worsened"),
+        member("public.invoices", "resolved"),
+      ],
+      total: 31,
+      others: 4,
     };
     const over = { resolved_at: "2026-11-21T04:25:00Z", sequence: 3, observed: 4000 };
     const messages = {
@@ -98,6 +131,24 @@ describe("messages", () => {
         project,
       }),
       resolved: renderAlert(of({ kind: "resolved", sequence: 3 }, over), { project }),
+      group: renderAlert(of({}, group), { project }),
+      cameBack: renderAlert(of({}, { relapses: 2, acknowledged_by: "kim" }), {
+        project,
+        runbookUrl: "https://example.org/app/blob/main/",
+      }),
+      blindGroup: renderAlert(
+        of({ severity: "warning" }, {
+          severity: "warning",
+          ...unknown,
+          members: [member("database", "opened", null), {
+            ...member("database", "opened", null),
+            name: "orphaned_rows",
+            title: "Rows whose parent is gone",
+          }],
+          total: 2,
+        }),
+        { project },
+      ),
       notice: renderAlert(notice, { project }),
       plain: renderPlain(of({}), { project }),
     };
@@ -140,7 +191,7 @@ describe("messages", () => {
       maxLength: 4000,
     });
     fc.assert(
-      fc.property(nasty, nasty, (one, two) => {
+      fc.property(nasty, nasty, fc.boolean(), (one, two, isGroup) => {
         const rendered = of({}, {
           title: one,
           detail: two,
@@ -151,10 +202,23 @@ describe("messages", () => {
           runbook: one,
           sample_ids: Array.from({ length: 20 }, () => two),
           fingerprint: two,
+          acknowledged_by: two,
+          relapses: 9,
+          others: 1e9,
+          ...(isGroup && {
+            total: 1e9,
+            members: Array.from({ length: 20 }, () => ({
+              ...incident.payload,
+              title: one,
+              subject: two,
+              tenants: one,
+              fingerprint: two,
+            })),
+          }),
         });
         for (
           const message of [
-            renderAlert(rendered, { project: one }),
+            renderAlert(rendered, { project: one, runbookUrl: two }),
             renderPlain(rendered, { project: two }),
           ]
         ) {
@@ -249,26 +313,39 @@ describe("posting", () => {
 
 describe("delivery", () => {
   const claims = (count: number): Claim[] =>
-    Array.from({ length: count }, (_, index) => ({ ...incident, id: String(index), token: "t" }));
+    Array.from({ length: count }, (_, index) => ({
+      ...incident,
+      id: String(index),
+      token: "t",
+      delivered: [],
+    }));
 
-  async function deliver(queue: Claim[], answers: PostOutcome[]) {
+  async function deliver(queue: Claim[], answers: Sending[]) {
     const settled: Settlement[] = [];
-    const posted: SlackMessage[] = [];
+    const noted: string[] = [];
     const slept: number[] = [];
     const outbox: Outbox = {
       accept: () => Promise.resolve(true),
       claim: () => Promise.resolve(queue.shift()),
       settle: (_, settlement) => Promise.resolve(settled.push(settlement) > 0),
+      closed: () => Promise.resolve(new Map()),
+      note: (channel, sending) => {
+        noted.push(`${channel} ${sending.outcome}`);
+        return Promise.resolve(
+          sending.outcome === "retry" ? sending.retryAfterSeconds ?? 30 : undefined,
+        );
+      },
     };
+    let posted = 0;
     const counts = await deliverAlerts({
       outbox,
-      project,
-      post: (message) =>
-        Promise.resolve((posted.push(message), answers.shift() ?? { outcome: "sent" as const })),
+      routes: routesTo(() =>
+        Promise.resolve((posted++, answers.shift() ?? { outcome: "sent" as const }))
+      ),
       now: () => new Date(0),
       sleep: (ms) => Promise.resolve(void slept.push(ms)),
     });
-    return { counts, settled, posted, slept };
+    return { counts, settled, posted, slept, noted };
   }
 
   test("deliverAlerts() sends one message a second until nothing is due", async () => {
@@ -277,26 +354,45 @@ describe("delivery", () => {
     assert.deepEqual(slept, [1000, 1000, 1000]);
   });
 
-  test("deliverAlerts() falls back to plain text once, then gives the message up", async () => {
-    const refused = { outcome: "malformed", error: "HTTP 400 invalid_blocks" } as const;
-    const fell = await deliver(claims(1), [refused]);
-    assert.deepEqual([fell.counts.sent, fell.posted.length, fell.posted[1]?.blocks], [
-      1,
-      2,
-      undefined,
-    ]);
-    const gone = await deliver(claims(1), [refused, refused]);
-    assert.deepEqual(gone.settled, [{ outcome: "dead", error: "HTTP 400 invalid_blocks" }]);
+  test("slackChannel() falls back to plain text once, then gives the message up", async () => {
+    const say = async (...answers: Response[]) => {
+      const bodies: SlackMessage[] = [];
+      const channel = slackChannel("slack", "https://hooks.example/secret", {
+        project,
+        fetch: (_, init) => {
+          bodies.push(JSON.parse(String(init?.body)));
+          return Promise.resolve(answers.shift()!);
+        },
+      });
+      return { sending: await channel.send(of({})), bodies };
+    };
+    const refusal = () => new Response("invalid_blocks", { status: 400 });
+    const fell = await say(refusal(), new Response("ok"));
+    assert.deepEqual(fell.sending, { outcome: "sent" });
+    assert.deepEqual(fell.bodies.map((body) => body.blocks === undefined), [false, true]);
+    const gone = await say(refusal(), refusal());
+    assert.deepEqual(gone.sending, { outcome: "dead", error: "HTTP 400 invalid_blocks" });
   });
 
   test("deliverAlerts() stops when Slack is busy and leaves the rest for later", async () => {
-    const { counts, settled, posted } = await deliver(claims(3), [{
+    const { counts, settled, posted, noted } = await deliver(claims(3), [{
       outcome: "retry",
       error: "HTTP 429",
       retryAfterSeconds: 30,
     }]);
-    assert.deepEqual([counts.retried, posted.length], [1, 1]);
-    assert.deepEqual(settled, [{ outcome: "retry", error: "HTTP 429", retryAfterSeconds: 30 }]);
+    assert.deepEqual([counts.retried, posted, noted], [1, 1, ["slack retry"]]);
+    assert.deepEqual(settled, [{
+      outcome: "retry",
+      error: "slack: HTTP 429",
+      retryAfterSeconds: 30,
+      delivered: [],
+    }]);
+  });
+
+  test("deliverAlerts() gives up what the other side will never take", async () => {
+    const { counts, settled } = await deliver(claims(2), [{ outcome: "dead", error: "HTTP 404" }]);
+    assert.deepEqual([counts.dead, counts.sent], [1, 1]);
+    assert.deepEqual(settled[0], { outcome: "dead", error: "slack: HTTP 404", delivered: [] });
   });
 
   test("deliverAlerts() gives up a payload that it can't read instead of trying for ever", async () => {
@@ -313,10 +409,12 @@ describe("the handler", () => {
       accept: (signature) => Promise.resolve(!seen.has(signature) && !!seen.add(signature)),
       claim: () => Promise.resolve(undefined),
       settle: () => Promise.resolve(true),
+      closed: () => Promise.resolve(new Map()),
+      note: () => Promise.resolve(undefined),
     },
     hmacSecret: secret,
-    webhookUrl: "https://hooks.example/x",
-    project,
+    routes: routesTo(() => Promise.resolve({ outcome: "sent" })),
+    pingUrl: undefined,
     fetch,
     now: () => now,
     sleep: () => Promise.resolve(),
@@ -461,10 +559,9 @@ describe("with a database", () => {
     (await sql`select state, attempts, sequence from bulkhead.alert_outbox order by id`).map((
       row,
     ) => ({ ...row }));
-  const options = (post: (message: SlackMessage) => Promise<PostOutcome>) => ({
+  const options = (send: Channel["send"]) => ({
     outbox: outbox(),
-    post,
-    project,
+    routes: routesTo(send),
     now: () => new Date(),
     sleep: () => Promise.resolve(),
   });
@@ -476,8 +573,8 @@ describe("with a database", () => {
   test("a crash between send and mark sends the same message again, with the same number", async () => {
     await sql`truncate bulkhead.alert_outbox, bulkhead.incidents`;
     await fail(0);
-    const sent: SlackMessage[] = [];
-    const post = (message: SlackMessage) =>
+    const sent: Alert[] = [];
+    const post = (message: Alert) =>
       Promise.resolve((sent.push(message), { outcome: "sent" as const }));
     const dying = { ...outbox(), settle: () => Promise.reject(new Error("killed")) };
     await assert.rejects(deliverAlerts({ ...options(post), outbox: dying }), /killed/);
@@ -493,7 +590,7 @@ describe("with a database", () => {
     assert.deepEqual(await state(), [{ state: "sent", attempts: 2, sequence: 1 }]);
   });
 
-  test("two workers at once send each message once, and an incident's messages in order", async () => {
+  test("two workers at once send each message once, and what waited is told once", async () => {
     await sql`truncate bulkhead.alert_outbox, bulkhead.incidents`;
     await fail(0);
     await fail(10, "pass");
@@ -502,9 +599,9 @@ describe("with a database", () => {
       await sql`select bulkhead.enqueue_alert('notice', 'info', ${sql.json({ title: `n${i}` })})`;
     }
     const sent: string[] = [];
-    const post = async (message: SlackMessage) => {
+    const post = async (message: Alert) => {
       await new Promise((resolve) => setTimeout(resolve, 5));
-      sent.push(message.text);
+      sent.push(words(message));
       return { outcome: "sent" as const };
     };
     await Promise.all([
@@ -513,10 +610,10 @@ describe("with a database", () => {
       deliverAlerts(options(post)),
     ]);
     await deliverAlerts(options(post));
-    assert.equal(sent.length, 22);
-    assert.equal(new Set(sent).size, 22);
-    const opened = sent.findIndex((text) => text.includes("Warning: Made up"));
-    assert.ok(opened >= 0 && opened < sent.findIndex((text) => text.includes("Resolved: Made up")));
+    // Open and over before anybody could be told is one message.
+    assert.equal(sent.length, 21);
+    assert.equal(new Set(sent).size, 21);
+    assert.deepEqual(sent.filter((text) => text.includes("Made up")), ["🟢 Resolved: Made up"]);
   });
 
   test("a worker whose lease ran out can't settle what another one holds", async () => {

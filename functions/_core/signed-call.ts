@@ -8,8 +8,8 @@ export type SignedCallDeps = {
   readonly now: () => Date;
   /** True the first time that a signature is seen: `bulkhead.accept_call`. */
   readonly accept: (signature: string) => Promise<boolean>;
-  /** What an accepted call sets off. */
-  readonly work: () => Promise<unknown>;
+  /** What an accepted call sets off; `action` is one of those that the function takes. */
+  readonly work: (action: string) => Promise<unknown>;
   /** `EdgeRuntime.waitUntil`: answer at once and work after. Without it the answer waits. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 };
@@ -28,12 +28,12 @@ const MAX_BODY = 4096;
  * export default { fetch: signedCall("deliver", failures, () => ({ hmacSecret, now, accept, work })) };
  */
 export function signedCall(
-  action: string,
+  actions: string | readonly string[],
   failures: SignedCallFailures,
   prepare: () => SignedCallDeps,
 ): (request: Request) => Promise<Response> {
   // The action is signed too, so that a call of one function is none of another's.
-  const call = z.object({ action: z.literal(action), nonce: z.uuid() });
+  const call = z.object({ action: z.enum([actions].flat()), nonce: z.uuid() });
   let prepared: SignedCallDeps | undefined;
   return async (request) => {
     try {
@@ -50,19 +50,20 @@ export function signedCall(
       const { signature } = await verifySignature(deps.hmacSecret, header, body, {
         now: deps.now(),
       });
-      if (!call.safeParse(jsonOf(body)).success) {
+      const asked = call.safeParse(jsonOf(body)).data;
+      if (asked === undefined) {
         return refusal(
           400,
           "BH_BODY",
-          `the body is not {"action": "${action}", "nonce": "<uuid>"}`,
+          `the body is not {"action": "${[actions].flat().join(" | ")}", "nonce": "<uuid>"}`,
         );
       }
       if (!await deps.accept(signature)) {
         return refusal(409, "BH_REPLAY", "this call was accepted before");
       }
-      if (!deps.waitUntil) return Response.json(await deps.work());
+      if (!deps.waitUntil) return Response.json(await deps.work(asked.action));
       deps.waitUntil(
-        deps.work().catch((error) => {
+        deps.work(asked.action).catch((error) => {
           // Nobody else hears of it.
           report(error);
           throw error;

@@ -1,10 +1,10 @@
 import { BulkheadError } from "../../functions/_core/errors.ts";
 
 /** What the kit's SQL refuses with, as an error of the command; anything else comes back as it is. */
-const REFUSED = new Set(["BH002", "BH702", "BH703"]);
+const REFUSED = new Set(["BH002", "BH504", "BH505", "BH702", "BH703"]);
 
 /**
- * Turn a refusal of `bulkhead.accept()` or `bulkhead.attest()` into a usage error: its message has two halves.
+ * Turn a refusal of `bulkhead.accept()`, `attest()`, `mute()` or `acknowledge()` into a usage error: its message has two halves.
  *
  * @example
  * throw refusal(error, "BH_ACCEPT");
@@ -16,7 +16,9 @@ export function refusal(error: unknown, code: string): unknown {
   const [what = error.message, ...rest] = error.message.split("; ");
   const hint = rest.join("; ") || "see docs/errors.md";
   return new BulkheadError(code, what, {
-    kind: error.code === "BH703" && what.includes("hole") ? "refused" : "usage",
+    kind: ["BH505", "BH703"].includes(String(error.code)) && error.message.includes("it is a hole")
+      ? "refused"
+      : "usage",
     hint,
     cause: error,
   });

@@ -1,22 +1,23 @@
 import { signedCall, type SignedCallDeps } from "../signed-call.ts";
 import { deliverAlerts, type DeliverOptions } from "./deliver.ts";
-import { postToSlack } from "./slack.ts";
+import { ping, type PingOptions } from "./ping.ts";
 
 /** What the handler needs from outside. */
-export type AlertDeps = Omit<DeliverOptions, "post"> & Omit<SignedCallDeps, "accept" | "work"> & {
-  webhookUrl: string;
-  fetch: typeof fetch;
-};
+export type AlertDeps =
+  & DeliverOptions
+  & Omit<SignedCallDeps, "accept" | "work">
+  & { pingUrl: string | undefined; fetch: PingOptions["fetch"] };
 
 /**
- * The function `alert`: a signed POST makes it deliver what is due. 202 when it works on, 200 with counts when it waited.
+ * The function `alert`: a signed POST makes it deliver what is due, or tell somebody else's clock that the watch is well.
+ * 202 when it works on, 200 with the result when it waited.
  *
  * @example
- * export default { fetch: alertHandler(() => ({ outbox, hmacSecret, webhookUrl, fetch, … })) };
+ * export default { fetch: alertHandler(() => ({ outbox, hmacSecret, routes, pingUrl, fetch, … })) };
  */
 export const alertHandler = (prepare: () => AlertDeps) =>
   signedCall(
-    "deliver",
+    ["deliver", "heartbeat"],
     { away: "the database does not answer", failed: "the alerts could not be delivered" },
     () => {
       const deps = prepare();
@@ -24,11 +25,10 @@ export const alertHandler = (prepare: () => AlertDeps) =>
         ...deps,
         accept: (signature) => deps.outbox.accept(signature),
         // A failure under way loses nothing: the lease ends and the message is due again.
-        work: () =>
-          deliverAlerts({
-            ...deps,
-            post: (message) => postToSlack(deps.webhookUrl, message, { fetch: deps.fetch }),
-          }),
+        work: (action) =>
+          action === "heartbeat"
+            ? ping({ url: deps.pingUrl, fetch: deps.fetch, sleep: deps.sleep })
+            : deliverAlerts(deps),
       };
     },
   );

@@ -3,7 +3,25 @@ import * as z from "zod";
 const severity = z.enum(["critical", "warning", "info"]);
 const text = z.string().nullish().transform((value) => value ?? "");
 
-/** The payload of an incident's message, as `bulkhead.notify_incident` writes it. */
+const kind = z.enum(["opened", "worsened", "repeated", "resolved"]);
+
+/** One of several incidents that a message tells of. */
+const member = z.object({
+  kind,
+  name: z.string(),
+  title: z.string(),
+  subject: text,
+  severity,
+  observed: z.number().nullish(),
+  threshold: z.number().nullish(),
+  tenants: text,
+  opened_at: z.coerce.date(),
+  fingerprint: z.string(),
+  incident_id: z.number(),
+  sequence: z.number(),
+});
+
+/** The payload of an incident's message, as `bulkhead.notify_thread` writes it. */
 export const incidentPayload = z.object({
   name: z.string(),
   title: z.string(),
@@ -22,10 +40,19 @@ export const incidentPayload = z.object({
   incident_id: z.number(),
   sequence: z.number(),
   breaches: z.number(),
+  /** How often in a row it came back soon after its end. */
+  relapses: z.number().nullish().transform((count) => count ?? 0),
   opened_at: z.coerce.date(),
   last_seen_at: z.coerce.date(),
   resolved_at: z.coerce.date().nullish(),
   database: text,
+  acknowledged_by: text,
+  /** The incidents of the message when there are several, the one above first; 20 at most. */
+  members: z.array(member).nullish().transform((members) => members ?? []),
+  /** How many there are. */
+  total: z.number().nullish().transform((total) => total ?? 1),
+  /** How many more of the same thread are open and not in this message. */
+  others: z.number().nullish().transform((others) => others ?? 0),
 });
 
 /** The payload of a notice: a drill that passed, a backup that failed. */
@@ -41,14 +68,15 @@ export const noticePayload = z.object({
 /** One message of the outbox, parsed. */
 export const alert = z.discriminatedUnion("kind", [
   z.object({
-    kind: z.enum(["opened", "worsened", "repeated", "resolved"]),
+    kind,
+    /** Of the outbox: a message delivered twice has the same one. */
+    id: z.string().optional(),
     severity,
     sequence: z.number(),
     payload: incidentPayload,
   }),
   z.object({
     kind: z.literal("notice"),
-    /** Of the outbox: a notice delivered twice shows the same one. */
     id: z.string().optional(),
     severity,
     sequence: z.number(),
@@ -57,5 +85,6 @@ export const alert = z.discriminatedUnion("kind", [
 ]);
 
 export type Alert = z.infer<typeof alert>;
+export type Member = z.infer<typeof member>;
 export type IncidentAlert = Extract<Alert, { payload: { fingerprint: string } }>;
 export type NoticeAlert = Extract<Alert, { kind: "notice" }>;

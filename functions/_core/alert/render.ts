@@ -1,4 +1,4 @@
-import type { Alert, IncidentAlert, NoticeAlert } from "./payload.ts";
+import type { Alert, IncidentAlert, Member, NoticeAlert } from "./payload.ts";
 import { code, codeBlock, fit, plain } from "./text.ts";
 
 type Text =
@@ -20,6 +20,9 @@ export type SlackMessage = {
   parse: "none";
 };
 
+/** `runbookUrl` is where the project shows its files, `https://github.com/me/app/blob/main`. */
+export type RenderOptions = { project: string; runbookUrl?: string | undefined };
+
 /** Nothing in a message becomes a link or a mention that this file did not write. */
 const QUIET = {
   unfurl_links: false,
@@ -35,10 +38,10 @@ const QUIET = {
  * @example
  * const message = renderAlert(alert, { project: "abcd.supabase.co" });
  */
-export function renderAlert(alert: Alert, options: { project: string }): SlackMessage {
+export function renderAlert(alert: Alert, options: RenderOptions): SlackMessage {
   const blocks = alert.kind === "notice"
-    ? noticeBlocks(alert, options.project)
-    : incidentBlocks(alert, options.project);
+    ? noticeBlocks(alert, options)
+    : incidentBlocks(alert, options);
   return { text: fit(headline(alert), 300), blocks, ...QUIET };
 }
 
@@ -48,12 +51,13 @@ export function renderAlert(alert: Alert, options: { project: string }): SlackMe
  * @example
  * await postToSlack(url, renderPlain(alert, { project }), { fetch });
  */
-export function renderPlain(alert: Alert, options: { project: string }): SlackMessage {
+export function renderPlain(alert: Alert, options: RenderOptions): SlackMessage {
   const lines = alert.kind === "notice"
     ? [headline(alert), options.project, alert.payload.detail]
     : [
       headline(alert),
       `${options.project} ${alert.payload.subject}`,
+      ...alert.payload.members.slice(1, LISTED).map((member) => member.subject || member.title),
       alert.payload.detail,
       alert.payload.remediation,
       footer(alert),
@@ -62,12 +66,18 @@ export function renderPlain(alert: Alert, options: { project: string }): SlackMe
 }
 
 function headline(alert: Alert): string {
+  if (alert.kind === "notice") return `${MARK[alert.severity]} ${alert.payload.title}`;
   const { kind, payload } = alert;
-  if (kind === "notice") return `${MARK[alert.severity]} ${payload.title}`;
-  if (kind === "resolved") return `🟢 Resolved: ${payload.title}`;
-  if (payload.status === "unknown") return `⚪ Can't check: ${payload.title}`;
+  const names = new Set(payload.members.map((member) => member.name));
+  const title = payload.total < 2
+    ? payload.title
+    : names.size > 1
+    ? `${number(payload.total)} checks`
+    : `${payload.title} (${number(payload.total)} places)`;
+  if (kind === "resolved") return `🟢 Resolved: ${title}`;
+  if (payload.status === "unknown") return `⚪ Can't check: ${title}`;
   const again = kind === "worsened" ? "Worse: " : kind === "repeated" ? "Still: " : "";
-  return `${MARK[payload.severity]} ${again}${payload.title}`;
+  return `${MARK[payload.severity]} ${again}${title}`;
 }
 
 const BLIND = [
@@ -78,38 +88,86 @@ const BLIND = [
 
 const MARK = { critical: "🔴 Critical:", warning: "🟠 Warning:", info: "🔵" } as const;
 
-function incidentBlocks(alert: IncidentAlert, project: string): SlackBlock[] {
+/** So many of a message's incidents are listed, the gravest first. */
+const LISTED = 12;
+
+function incidentBlocks(alert: IncidentAlert, options: RenderOptions): SlackBlock[] {
   const { payload, kind } = alert;
   const isOver = kind === "resolved";
+  const isGroup = payload.members.length > 1;
   const facts: [string, string][] = [
     ["Count", isOver || payload.observed == null ? "" : count(payload.observed, payload.threshold)],
     ["Where", payload.subject],
     ["Tenants", payload.tenants],
-    ["Project", project],
+    ["Project", options.project],
     ["First seen", utc(payload.opened_at)],
     isOver
       ? ["Lasted", duration(payload.opened_at, payload.resolved_at ?? payload.last_seen_at)]
       : ["Runs breached", String(payload.breaches)],
+    ["Came back", payload.relapses === 0 ? "" : times(payload.relapses)],
+    ["Looked after by", isOver ? "" : payload.acknowledged_by],
   ];
   const ids = payload.sample_ids.slice(0, 5).map((id) => code(id, 110)).filter((id) => id !== "");
   return [
     header(headline(alert)),
-    ...section(isOver ? "Two checks in a row were clean. It was:" : "", 100),
-    ...section(payload.detail, 1500),
+    ...isGroup ? raw(list(payload.members, payload.total)) : [],
+    ...section(isGroup ? "The first of them:" : "", 100),
+    ...section(isOver ? "The last checks in a row were clean. It was:" : "", 100),
+    ...section(payload.detail, isGroup ? 800 : 1500),
     ...fields(facts),
     ...isOver ? [] : [
       ...raw(ids.length > 0 ? `*Sample ids*  ${ids.join("  ")}` : ""),
       ...steps(payload.status === "unknown" ? BLIND : payload.remediation.split("\n")),
       ...raw(
-        payload.reproduce_sql === "" ? "" : `*See it*\n${codeBlock(payload.reproduce_sql, 1500)}`,
+        payload.reproduce_sql === ""
+          ? ""
+          : `*See it*\n${codeBlock(payload.reproduce_sql, isGroup ? 1000 : 1500)}`,
       ),
-      ...raw(runbook(payload.runbook)),
+      ...raw(runbook(payload.runbook, options.runbookUrl)),
+      ...raw(quiet(payload.fingerprint)),
     ],
+    ...section(others(payload.others), 100),
     context(footer(alert)),
   ];
 }
 
-function noticeBlocks(alert: NoticeAlert, project: string): SlackBlock[] {
+/** One line an incident: what is new of it, where, how many. */
+function list(members: Member[], total: number): string {
+  const titles = new Set(members.map((member) => member.title));
+  const lines = members.slice(0, LISTED).map((member) => {
+    const place = titles.size > 1 ? `${member.title}, ${member.subject}` : member.subject;
+    const size = member.observed == null || member.kind === "resolved"
+      ? ""
+      : ` · ${count(member.observed, member.threshold)}`;
+    const whose = member.tenants === "" ? "" : ` · ${fit(member.tenants, 40)}`;
+    return `• ${NEWS[member.kind]}${fit(place, 80)}${size}${whose}`;
+  });
+  const more = total - lines.length;
+  return [...lines, ...more > 0 ? [`… and ${number(more)} more: \`bulkhead incidents\``] : []]
+    .join("\n");
+}
+
+const NEWS = {
+  opened: "",
+  worsened: "worse: ",
+  repeated: "still: ",
+  resolved: "🟢 resolved: ",
+} as const;
+
+const others = (amount: number): string =>
+  amount === 0 ? "" : `${number(amount)} more of the same were open before.`;
+
+const times = (amount: number): string => amount === 1 ? "once" : `${number(amount)} times`;
+
+/** What to type when it is known: the first twelve digits are enough. */
+function quiet(fingerprint: string): string {
+  const short = fingerprint.slice(0, 12);
+  return `*On it*  ${code(`bulkhead ack ${short}`, 60)}\n*Quiet*  ${
+    code(`bulkhead mute ${short} --for 2h --reason "…"`, 90)
+  }`;
+}
+
+function noticeBlocks(alert: NoticeAlert, options: RenderOptions): SlackBlock[] {
   const { payload } = alert;
   const facts = Object.entries(payload.facts).map(([label, value]): [string, string] => [
     label,
@@ -118,9 +176,9 @@ function noticeBlocks(alert: NoticeAlert, project: string): SlackBlock[] {
   return [
     header(headline(alert)),
     ...section(payload.detail, 2000),
-    ...fields([...facts.slice(0, 9), ["Project", project]]),
+    ...fields([...facts.slice(0, 9), ["Project", options.project]]),
     ...steps(payload.actions),
-    ...raw(runbook(payload.runbook)),
+    ...raw(runbook(payload.runbook, options.runbookUrl)),
     context(alert.id === undefined ? "notice" : `notice ${alert.id}`),
   ];
 }
@@ -176,15 +234,19 @@ function fields(facts: [string, string][]): SlackBlock[] {
 }
 
 function steps(lines: string[]): SlackBlock[] {
-  const shown = lines.filter((line) => line.trim() !== "").slice(0, 5);
+  const shown = lines.filter((line) => line.trim() !== "").slice(0, 3);
   if (shown.length === 0) return [];
   const list = shown.map((line, index) => `${index + 1}. ${fit(line, 280)}`).join("\n");
   return raw(`*First actions*\n${list}`);
 }
 
-/** From `bulkhead.canaries`, so a link only where somebody put one there. */
-function runbook(place: string): string {
+/** From `bulkhead.canaries`: a link where somebody put one there, or where the project says where its files are. */
+function runbook(place: string, base: string | undefined): string {
   if (place === "") return "";
-  const isLink = /^https:\/\/[^\s<>|]+$/.test(place) && place.length < 300;
-  return `*Runbook*  ${isLink ? `<${fit(place, 600)}|open>` : code(place, 200)}`;
+  const isFile = /^docs\/[a-z0-9_/-]+\.md$/.test(place);
+  const address = isFile && base !== undefined ? `${base.replace(/\/+$/, "")}/${place}` : place;
+  const isLink = /^https:\/\/[^\s<>|]+$/.test(address) && address.length < 300;
+  return `*Runbook*  ${
+    isLink ? `<${fit(address, 600)}|${isFile ? place : "open"}>` : code(place, 200)
+  }`;
 }
