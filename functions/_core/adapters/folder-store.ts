@@ -225,6 +225,15 @@ export function folderStore(root: string): ObjectStore {
         await unlink(join(root, `${key}@${version}`)).catch(nullIfMissing);
       });
     },
+    async sweep(before) {
+      await guarded("list", ".tmp", async () => {
+        for (const file of await readdir(join(root, ".tmp")).catch(emptyIfMissing<string>)) {
+          const path = join(root, ".tmp", file);
+          const found = await lstat(path).catch(nullIfMissing);
+          if (found && found.mtime < before) await unlink(path).catch(nullIfMissing);
+        }
+      });
+    },
     clock: () => Promise.resolve(new Date()),
     describe: () => name,
   };

@@ -55,6 +55,8 @@ export interface ObjectStore {
   deleteVersion(key: string, version: string): Promise<void>;
   /** Lock a version that a new backup references for as long as a new one, where the store locks at all. */
   extendLock?(stored: StoredObject): Promise<void>;
+  /** Remove what writers that died before then have left half-written, where nothing else does. */
+  sweep?(before: Date): Promise<void>;
   /** The store's own clock, where it tells; used to notice a wrong clock before anything is deleted. */
   clock?(): Promise<Date | null>;
   /** For people: what and where, without credentials, such as `s3://bucket/prefix`. */

@@ -6,8 +6,10 @@ import type { ObjectStore, StoredObject, StoredVersion } from "./object-store.ts
 import type { RetentionBackup, RetentionPlan } from "./retention-types.ts";
 import { planRetention } from "./retention.ts";
 
-/** An object that no manifest references may belong to a backup that is still being written. */
+/** A second wall, should two clocks or two databases disagree on which backup is still being written. */
 const ORPHAN_GRACE = 48 * 3_600_000;
+/** Which backup wrote an object. Whatever else lies there is not Bulkhead's to delete. */
+const OBJECT = /^objects\/[^/]+\/(\d{8}T\d{6}Z-[0-9a-f]{8})-\d{5}\.bhb$/;
 /** `holds/<backup id>` keeps a backup whatever the policy says. */
 const HOLDS = "holds/";
 
@@ -27,11 +29,13 @@ export interface PrunePlan {
   readonly backups: readonly {
     readonly id: string;
     readonly manifests: readonly StoredObject[];
-    /** Only what no manifest that stays references. */
+    /** Only what no manifest that stays references; another one that goes may have it too. */
     readonly objects: readonly StoredObject[];
   }[];
   /** Left by backups that never finished, older than two days. */
   readonly orphans: readonly StoredObject[];
+  /** Half-written files that are older go too, where the store keeps any. */
+  readonly unfinishedBefore: Date;
   readonly invalid: BackupListing["invalid"];
   /** What the plan was made from; applying looks again. */
   readonly seen: readonly string[];
@@ -68,6 +72,9 @@ export async function planPrune(options: PruneOptions): Promise<PrunePlan> {
   const seen = await manifestPins(store);
   const listed = [...listing.valid, ...listing.invalid].map((entry) => pin(entry.stored)).sort();
 
+  // A damaged version beside a sound manifest: without the sound one, nobody could prune any more.
+  for (const { stored: { key } } of listing.invalid) held.add(idOf(key));
+
   const backups = [...known].map(([id, versions]): RetentionBackup => ({
     id,
     at: new Date(versions[0]!.manifest.startedAt),
@@ -88,31 +95,33 @@ export async function planPrune(options: PruneOptions): Promise<PrunePlan> {
       if (!removed.has(manifest.id)) kept.add(pin(object));
     }
   }
-  const taken = new Set<string>();
+  const newest = listing.valid[0]?.manifest.id ?? "";
+  const unfinishedBefore = new Date(now.getTime() - ORPHAN_GRACE);
   const isBlocked = retention.stops.some(({ code }) => code !== "share");
   return {
     retention,
     backups: retention.remove.map((id) => {
       const versions = known.get(id) ?? [];
       const objects = versions.flatMap(({ manifest }) => manifest.objects.map(pin))
-        .filter((at) => !kept.has(at) && !taken.has(at) && taken.add(at))
+        .filter((at) => !kept.has(at))
         .flatMap((at) => stored.get(at) ?? []);
       return { id, manifests: versions.map((version) => version.stored), objects };
     }),
-    orphans: isBlocked
-      ? []
-      : [...stored.values()].filter((object) =>
-        !all.has(pin(object)) && now.getTime() - object.modifiedAt.getTime() > ORPHAN_GRACE
-      ),
+    orphans: isBlocked ? [] : [...stored.values()].filter((object) =>
+      // One backup runs at a time, so one that began before the newest manifest's has ended.
+      !all.has(pin(object)) && object.modifiedAt < unfinishedBefore &&
+      (OBJECT.exec(object.key)?.[1] ?? "~") <= newest
+    ),
+    unfinishedBefore,
     invalid: listing.invalid,
     seen,
   };
 }
 
 /**
- * Delete what the plan says, version by version. A manifest goes before its objects, so that a crash
- * leaves orphans (which the next run collects) and never a manifest that points at nothing. A backup
- * whose manifest is locked stays whole.
+ * Delete what the plan says, version by version. All manifests go before any object, since several may name the same
+ * one: a crash leaves orphans (which the next run collects) and never a manifest that points at nothing. A backup whose
+ * manifest is locked stays whole.
  *
  * @throws BulkheadError `BH_PRUNE_STOPPED` (kind `red`) where the plan has a stop, or the store changed.
  */
@@ -122,7 +131,7 @@ export async function applyPrune(store: ObjectStore, plan: PrunePlan): Promise<P
   if ((await manifestPins(store)).join() !== plan.seen.join()) {
     throw pruneStopped(store, { message: "a backup was written meanwhile", hint: "Run it again" });
   }
-  const removedBackups: string[] = [], locked: string[] = [];
+  const locked: string[] = [];
   let deletedVersions = 0, freedBytes = 0;
   const remove = async (object: StoredObject): Promise<boolean> => {
     try {
@@ -136,16 +145,29 @@ export async function applyPrune(store: ObjectStore, plan: PrunePlan): Promise<P
     freedBytes += object.size;
     return true;
   };
+  const gone: PrunePlan["backups"][number][] = [];
+  // Done with, or still named by a manifest that is locked.
+  const spared = new Set<string>();
   for (const backup of plan.backups) {
     let isGone = true;
     for (const manifest of backup.manifests) isGone = await remove(manifest) && isGone;
-    if (!isGone) continue;
-    for (const object of backup.objects) await remove(object);
-    removedBackups.push(backup.id);
+    if (isGone) gone.push(backup);
+    else for (const object of backup.objects) spared.add(pin(object));
+  }
+  for (const { objects } of gone) {
+    for (const object of objects) {
+      if (spared.has(pin(object))) continue;
+      spared.add(pin(object));
+      await remove(object);
+    }
   }
   for (const orphan of plan.orphans) await remove(orphan);
-  return { removedBackups, deletedVersions, freedBytes, locked };
+  await store.sweep?.(plan.unfinishedBefore);
+  return { removedBackups: gone.map(({ id }) => id), deletedVersions, freedBytes, locked };
 }
+
+const idOf = (manifestKey: string): string =>
+  manifestKey.slice(PREFIX.manifests.length).replace(/\.json$/, "");
 
 function groupById(valid: readonly StoredManifest[]): Map<string, StoredManifest[]> {
   const groups = new Map<string, StoredManifest[]>();
@@ -161,9 +183,7 @@ function refuseBlind(
   known: ReadonlyMap<string, unknown>,
   store: ObjectStore,
 ): void {
-  const blind = listing.invalid.find(({ stored }) =>
-    !known.has(stored.key.slice(PREFIX.manifests.length).replace(/\.json$/, ""))
-  );
+  const blind = listing.invalid.find(({ stored }) => !known.has(idOf(stored.key)));
   if (!blind) return;
   throw new BulkheadError(
     "BH_PRUNE_BLIND",
