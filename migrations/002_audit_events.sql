@@ -67,6 +67,8 @@ create policy bulkhead_own_trail on bulkhead.audit_events for select to authenti
 -- BRIN: a few kilobytes for millions of events, since both columns grow with the table.
 create index audit_events_xid on bulkhead.audit_events using brin (xid) with (pages_per_range = 32, autosummarize = on);
 create index audit_events_created_at on bulkhead.audit_events using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+-- B-tree: a tenant's own events are found among everybody's, whose pages they share; entries of equal keys are packed, 10 bytes an event.
+create index audit_events_tenant_id on bulkhead.audit_events (tenant_id);
 
 create function bulkhead.refuse_change()
 returns trigger

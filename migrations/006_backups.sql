@@ -400,9 +400,21 @@ as $$
 declare
     v_settings bulkhead.settings := (select s from bulkhead.settings as s);
 begin
-    -- A deleted tenant's trail stays, and stays theirs.
-    return query execute format(
-        'select t.%I::text from %s as t union select e.tenant_id from bulkhead.audit_events as e where e.tenant_id is not null order by 1',
+    -- A deleted tenant's trail stays, and stays theirs. From one tenant of the ledger to the next by its index: as many
+    -- steps as there are tenants, not events.
+    return query execute format($sql$
+        with recursive remembered (tenant) as (
+            (select e.tenant_id from bulkhead.audit_events as e where e.tenant_id is not null order by e.tenant_id limit 1)
+            union all
+            select (select e.tenant_id from bulkhead.audit_events as e where e.tenant_id > r.tenant order by e.tenant_id limit 1)
+            from remembered as r
+            where r.tenant is not null
+        )
+        select t.%I::text from %s as t
+        union
+        select r.tenant from remembered as r where r.tenant is not null
+        order by 1
+        $sql$,
         v_settings.tenant_key, bulkhead.qualified(v_settings.tenants_table));
 end
 $$;

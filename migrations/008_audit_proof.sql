@@ -77,7 +77,8 @@ comment on column bulkhead.audit_leaves.who is 'The salt (16 bytes) of actor, re
 comment on column bulkhead.audit_leaves.what is 'The salt of record_id, before, after, metadata; their hash once they are erased';
 -- BRIN: leaves arrive in the order of events, nearly.
 create index audit_leaves_id on bulkhead.audit_leaves using brin (id) with (pages_per_range = 16, autosummarize = on);
-create index audit_leaves_share on bulkhead.audit_leaves using brin (share) with (pages_per_range = 16, autosummarize = on);
+-- B-tree: a backup asks for the leaves of one tenant's shares. They are written in bulk, at the end of the index.
+create index audit_leaves_share on bulkhead.audit_leaves (share);
 select from bulkhead.make_append_only('bulkhead.audit_leaves');
 
 -- ---------------------------------------------------------------- what is hashed

@@ -6,9 +6,9 @@
 -- Errors: BH101 no such history, BH102 outside the ledger's time, BH103 no such tenant, BH104 no such transaction,
 --   BH105 what to undo is not said, BH106 the plan changed, BH107 rows are in the way, BH108 no key, BH109 no way back.
 
--- Bloom filters of 32 pages each: they find a row's or a tenant's events among millions and cost an insert next to nothing.
+-- Bloom filters of 32 pages each: they find a row's events among millions and cost an insert next to nothing.
 create index audit_events_rows on bulkhead.audit_events
-    using brin (record_id text_bloom_ops, tenant_id text_bloom_ops) with (pages_per_range = 32, autosummarize = on);
+    using brin (record_id text_bloom_ops) with (pages_per_range = 32, autosummarize = on);
 
 create type bulkhead.audited as (
     relation regclass,
