@@ -27,6 +27,9 @@ create table bulkhead.backup_runs (
     raw_bytes bigint not null default 0,
     stored_bytes bigint not null default 0,
     left_out text[] not null default '{}',
+    -- Every object was copied, or compared with the rows that it stands for.
+    is_compared boolean not null default false,
+    unrecorded text[] not null default '{}',
     manifest_key text,
     manifest_sha256 text,
     error text,
@@ -36,6 +39,7 @@ create table bulkhead.backup_runs (
     check (state <> 'complete' or (manifest_key is not null and manifest_sha256 is not null))
 );
 comment on table bulkhead.backup_runs is 'One row a backup: running, complete (its manifest is written) or failed';
+comment on column bulkhead.backup_runs.unrecorded is 'Tenants whose rows were no longer those of their object, though the ledger had no event: they were copied anew';
 comment on column bulkhead.backup_runs.left_out is 'Tenants that were too large for the edge function; the runner has to take them';
 -- One at a time, by the database itself.
 create unique index backup_runs_running_key on bulkhead.backup_runs ((true)) where state = 'running';
@@ -730,6 +734,8 @@ begin
         manifest_key = facts ->> 'manifest_key',
         manifest_sha256 = facts ->> 'manifest_sha256',
         left_out = coalesce((select array_agg(l.tenant) from jsonb_array_elements_text(facts -> 'left_out') as l (tenant)), r.left_out),
+        is_compared = coalesce((facts ->> 'is_compared')::boolean, false),
+        unrecorded = coalesce((select array_agg(u.tenant) from jsonb_array_elements_text(facts -> 'unrecorded') as u (tenant)), '{}'),
         error = left(facts ->> 'error', 500)
     where r.id = finish_backup.id
     returning r.* into v_run;
@@ -761,6 +767,16 @@ begin
             'title', 'Backups work again',
             'detail', format('Backup %s is complete: %s rows of %s tenants.', v_run.id, v_run.tenant_rows, v_run.tenants),
             'facts', jsonb_build_object('Backup', v_run.id, 'By', v_run.source), 'actions', '[]'::jsonb));
+    end if;
+    if cardinality(v_run.unrecorded) > 0 then
+        perform bulkhead.enqueue_alert('notice', 'critical', jsonb_build_object(
+            'title', 'Rows changed past the ledger',
+            'detail', format('%s tenants no longer hold what their last object holds, and the ledger has no event of it: %s. Backup %s copied them.',
+                cardinality(v_run.unrecorded), array_to_string(v_run.unrecorded[1:5], ', '), v_run.id),
+            'facts', jsonb_build_object('Backup', v_run.id, 'Tenants', cardinality(v_run.unrecorded)),
+            'actions', jsonb_build_array('Find out who wrote with the triggers disabled: bulkhead status names those that are off',
+                'Compare with the backup before: bulkhead restore --tenant <id> --backup <id> shows the difference'),
+            'runbook', 'docs/runbooks/restore.md'));
     end if;
 end
 $$;

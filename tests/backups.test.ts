@@ -113,6 +113,72 @@ describe("bulkhead backup", () => {
     assert.equal(verified.code, 0, verified.stderr);
   });
 
+  test("a write past the triggers is found by the weekly comparison: the tenant is copied, named and reported", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const run = async (...args: string[]) => {
+      const ran = await bulkhead(["backup", "--json", ...args], world.env);
+      assert.equal(ran.code, 0, ran.stderr);
+      return { ...ran, result: JSON.parse(ran.stdout) };
+    };
+    await run();
+    const [tenant] = await withSql(db.superUrl, async (sql) => {
+      // Nothing of it reaches the ledger.
+      await sql`alter table public.messages disable trigger all`;
+      const rows = await sql<{ id: string }[]>`
+        update public.messages set body = body || '!' where id = (select min(id::text) from public.messages)::uuid
+        returning tenant_id::text as id
+      `;
+      await sql`alter table public.messages enable trigger all`;
+      return rows.map((row) => row.id);
+    });
+    const within = await run();
+    assert.deepEqual([within.result.referenced, within.result.unrecorded], [3, []]);
+    const aWeekLater = () =>
+      withSql(
+        db.url,
+        (sql) => sql`update bulkhead.backup_runs set started_at = started_at - interval '7 days'`,
+      );
+    await aWeekLater();
+    const { result, stderr } = await run();
+    assert.deepEqual([result.referenced, result.unrecorded], [2, [tenant]]);
+    assert.match(stderr, new RegExp(`^{"event":"unrecorded","tenant":"${tenant}"}$`, "m"));
+    const alerts = await withSql(
+      db.url,
+      (sql) =>
+        sql`select payload ->> 'detail' as detail from bulkhead.alert_outbox where payload ->> 'title' = 'Rows changed past the ledger'`,
+    );
+    assert.equal(alerts.length, 1);
+    assert.match(String(alerts[0]?.["detail"]), new RegExp(String(tenant)));
+    // What was copied is what is there: the next comparison is silent.
+    await aWeekLater();
+    const after = await run();
+    assert.deepEqual([after.result.referenced, after.result.unrecorded], [3, []]);
+    assert.equal((await bulkhead(["backups", "verify"], world.env)).code, 0);
+    const { result: full } = await run("--full");
+    assert.deepEqual([full.referenced, full.unrecorded], [0, []]);
+  });
+
+  test("a role that RLS binds backs up nothing: a row that a policy would hide raises", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    await withSql(db.superUrl, (sql) =>
+      sql.unsafe(`
+        alter role authenticator in database ${db.name} set row_security = on;
+        grant usage on schema bulkhead, public to authenticator;
+        grant select, insert, update, delete on all tables in schema bulkhead, public to authenticator;
+        grant execute on all functions in schema bulkhead to authenticator;
+        grant pg_monitor to authenticator`));
+    const ran = await bulkhead(["backup", "--full"], {
+      ...world.env,
+      DATABASE_URL: db.urlAs("authenticator"),
+    });
+    assert.notEqual(ran.code, 0);
+    assert.match(ran.stderr, /row-level security policy for table/);
+    assert.equal((await listBackups(world)).valid.length, 1);
+  });
+
   test("a table that is neither protected nor exempt fails the backup by name, on record and in the outbox", async () => {
     await using db = await openhouseDatabase(server);
     using world = await backupWorld({ DATABASE_URL: db.url });

@@ -24,7 +24,7 @@ export function command(): Command {
     new Command("backup").description(
       "Back up every tenant under its own key, in one snapshot; the manifest is written last.\n" +
         "Reads DATABASE_URL, BULKHEAD_STORE, BULKHEAD_S3_*, BULKHEAD_KEK. " +
-        "With --json: progress as JSON lines on stderr, the result on stdout.",
+        "Progress on stderr: a bar on a terminal, JSON lines otherwise and with --json.",
     ),
   )
     .option("--concurrency <n>", "tenants at a time", wholeNumber, 2)
@@ -81,7 +81,7 @@ async function backup(options: Options): Promise<void> {
   }
 }
 
-function print({ manifest, stored, referenced }: BackupResult, options: Options): void {
+function print({ manifest, stored, referenced, unrecorded }: BackupResult, options: Options): void {
   const size = manifest.objects.reduce((sum, object) => sum + object.size, 0);
   const result = {
     backup: manifest.id,
@@ -89,6 +89,7 @@ function print({ manifest, stored, referenced }: BackupResult, options: Options)
     sha256: stored.sha256,
     tenants: tenantsIn(manifest),
     referenced,
+    unrecorded,
     objects: manifest.objects.length,
     rows: manifest.rows,
     bytes: size,
@@ -106,6 +107,13 @@ function print({ manifest, stored, referenced }: BackupResult, options: Options)
   if (referenced > 0) {
     console.log(
       `Unchanged: ${plural(referenced, "tenant")}, for which earlier objects stand`,
+    );
+  }
+  if (unrecorded.length > 0) {
+    console.log(
+      `Changed without an event in the ledger, and copied: ${
+        unrecorded.map((tenant) => JSON.stringify(tenant)).join(", ")
+      }`,
     );
   }
 }

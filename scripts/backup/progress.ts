@@ -6,58 +6,56 @@ import type { BackupProgress } from "../../functions/_core/backup/run-backup.ts"
 export type Progress = { report(progress: BackupProgress): void; stop(): void };
 
 /**
- * JSON lines with --json, a bar on a terminal, one line a tenant otherwise; always on stderr.
+ * A bar on a terminal, JSON lines otherwise and with --json; always on stderr.
  *
  * @example
  * const progress = progressOf(false);
  * progress.report({ event: "started", backup: id, tenants: 3 });
  */
 export function progressOf(json: boolean): Progress {
+  return json || !process.stderr.isTTY ? lines() : bar();
+}
+
+function lines(): Progress {
+  return {
+    report: (progress) => {
+      if (progress.event !== "bytes") process.stderr.write(`${JSON.stringify(progress)}\n`);
+    },
+    stop: () => {},
+  };
+}
+
+function bar(): Progress {
   const { stderr } = process;
-  if (json) {
-    return {
-      report: (progress) => {
-        if (progress.event !== "bytes") stderr.write(`${JSON.stringify(progress)}\n`);
-      },
-      stop: () => {},
-    };
-  }
-  if (!stderr.isTTY) {
-    return {
-      report: (progress) => {
-        const line = lineOf(progress);
-        if (line !== "") stderr.write(`${line}\n`);
-      },
-      stop: () => {},
-    };
-  }
   const bar = new SingleBar({
     stream: stderr,
-    format: "{bar} {value}/{total} objects  {read} read  {tenant}",
+    format: "{bar} {value}/{total} tenants  {read} read  {tenant}",
     clearOnComplete: true,
     hideCursor: true,
   }, Presets.shades_classic);
+  const done = new Set<string>();
+  // Said when the bar is gone: it would draw over them.
+  const said: string[] = [];
   let read = 0;
   return {
     report(progress) {
       if (progress.event === "started") {
         bar.start(progress.tenants + 1, 0, { read: bytes(0), tenant: "" });
       } else if (progress.event === "bytes") bar.update({ read: bytes(read += progress.bytes) });
-      else if (progress.event === "object") bar.increment(1, { tenant: progress.tenant });
-      else stderr.write(`${lineOf(progress)}\n`);
+      else if (progress.event === "object") {
+        bar.update(done.add(progress.tenant).size, { tenant: printable(progress.tenant) });
+      } else if (progress.event === "warning") said.push(`Warning: ${progress.message}`);
     },
-    stop: () => bar.stop(),
+    stop() {
+      bar.stop();
+      for (const line of said.splice(0)) stderr.write(`${line}\n`);
+    },
   };
 }
 
-function lineOf(progress: BackupProgress): string {
-  if (progress.event === "started") {
-    return `Backup ${progress.backup}: ${plural(progress.tenants, "tenant")}`;
-  }
-  if (progress.event === "warning") return `Warning: ${progress.message}`;
-  if (progress.event !== "object") return "";
-  const what = progress.isReferenced ? "unchanged" : bytes(progress.size);
-  return `  ${progress.tenant}  ${plural(progress.rows, "row")}  ${what}`;
+/** A tenant's id is the customer's text: it must not steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, "?").slice(0, 40);
 }
 
 /** A size for people. */

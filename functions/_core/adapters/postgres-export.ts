@@ -56,7 +56,12 @@ export async function openSource(url: string, options: { shared: boolean }): Pro
       state: () => readState(main.tx, placeOf(url)),
       async openSession() {
         const held = await open(snapshot);
-        return sessionOf(held, () => opened.delete(held));
+        // A hash takes as long as its COPY: with a snapshot to share, a second connection computes it meanwhile.
+        const hashing = snapshot === null ? held : await open(snapshot);
+        return sessionOf(held, hashing, () => {
+          opened.delete(held);
+          opened.delete(hashing);
+        });
       },
       async close() {
         await Promise.all([...opened].map((held) => held.end()));
@@ -101,23 +106,34 @@ async function readState(tx: TransactionSql, project: string): Promise<SourceSta
   };
 }
 
-function sessionOf(held: Held, closed: () => void): ExportSession {
+type Facts = Awaited<ReturnType<ExportSession["hash"]>>;
+
+function sessionOf(held: Held, hashing: Held, closed: () => void): ExportSession {
   const { tx } = held;
   const relation = (table: ExportTable) => `${quote(table.schema)}.${quote(table.name)}`;
+  const hash = async (table: ExportTable, tenant: string | null): Promise<Facts> => {
+    const [row] = await hashing.tx<{ rows: string; hash: string }[]>`
+      select h.rows, h.hash from bulkhead.content_hash(${
+      relation(table)
+    }::text::regclass, ${tenant}) as h
+    `;
+    return { rows: Number(row?.rows), hash: row?.hash ?? "" };
+  };
+  let begun: { table: ExportTable; tenant: string | null; facts: Promise<Facts> } | undefined;
   return {
     async copy(table, tenant) {
+      if (hashing !== held) {
+        begun = { table, tenant, facts: hash(table, tenant) };
+        // Whoever asks for it hears of it; a COPY that fails first is the error to report.
+        begun.facts.catch(() => {});
+      }
       const [row] = await tx<{ query: string }[]>`
         select bulkhead.export_query(${relation(table)}::text::regclass, ${tenant}) as query
       `;
       return await copyOut(tx, `copy (${row?.query}) to stdout`);
     },
-    async hash(table, tenant) {
-      const [row] = await tx<{ rows: string; hash: string }[]>`
-        select h.rows, h.hash from bulkhead.content_hash(${
-        relation(table)
-      }::text::regclass, ${tenant}) as h
-      `;
-      return { rows: Number(row?.rows), hash: row?.hash ?? "" };
+    hash(table, tenant) {
+      return begun?.table === table && begun.tenant === tenant ? begun.facts : hash(table, tenant);
     },
     async documents(tenant) {
       if (tenant !== null) return {};
@@ -126,7 +142,7 @@ function sessionOf(held: Held, closed: () => void): ExportSession {
     },
     async close() {
       closed();
-      await held.end();
+      await Promise.all([held.end(), hashing === held ? undefined : hashing.end()]);
     },
   };
 }

@@ -80,6 +80,15 @@ export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
       `;
       return { id: backupId, fingerprint, changedTenants: new Set(rows.map((row) => row.tenant)) };
     },
+    async lastComparison() {
+      const [row] = await sql<{ at: Date | null }[]>`
+        select max(r.started_at) as at
+        from bulkhead.backup_runs as r
+        where r.state = 'complete' and r.is_compared
+          and r.system_identifier = (select c.system_identifier from pg_catalog.pg_control_system() as c)
+      `;
+      return row?.at ?? null;
+    },
     async complete(facts) {
       await finish("complete", {
         snapshot_xmin: facts.snapshotXmin,
@@ -92,6 +101,8 @@ export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
         manifest_sha256: facts.manifestSha256,
         left_out: facts.leftOut,
         referenced: facts.referenced,
+        is_compared: facts.isCompared,
+        unrecorded: facts.unrecorded,
       });
     },
     async fail(message) {

@@ -66,6 +66,10 @@ export type RunFacts = {
   readonly leftOut: readonly string[];
   /** Tenants for whom an earlier backup's object stands. */
   readonly referenced: readonly string[];
+  /** Every object was copied, or compared with the rows it stands for. */
+  readonly isCompared: boolean;
+  /** Tenants whose rows were no longer those of their object, without an event in the ledger. */
+  readonly unrecorded: readonly string[];
 };
 
 /** The record of runs, under a lease: whoever lost it can't write any more (`BH603`). */
@@ -82,6 +86,8 @@ export interface RunLedger {
   leftOut(): Promise<readonly string[]>;
   /** The run behind a manifest, when it is of this database and complete. */
   earlier(backupId: string): Promise<EarlierRun | null>;
+  /** The last time that every object was copied or compared; null: never, in this database. */
+  lastComparison(): Promise<Date | null>;
   complete(facts: RunFacts): Promise<void>;
   fail(message: string): Promise<void>;
   /** Give the lease back: the next call goes on. */

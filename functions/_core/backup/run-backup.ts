@@ -8,6 +8,7 @@ import { newBackupId } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { tenantsIn } from "./parts.ts";
 import { writeRecovery } from "./recovery.ts";
+import { isComparisonDue, isContentOf } from "./compare-content.ts";
 import { unchangedObjects } from "./reuse.ts";
 import { GLOBAL_TENANT } from "./types.ts";
 
@@ -15,6 +16,7 @@ import { GLOBAL_TENANT } from "./types.ts";
 export type BackupProgress =
   | { readonly event: "started"; readonly backup: string; readonly tenants: number }
   | { readonly event: "warning"; readonly message: string }
+  | { readonly event: "unrecorded"; readonly tenant: string }
   | { readonly event: "bytes"; readonly bytes: number }
   | {
     readonly event: "object";
@@ -47,6 +49,8 @@ export type BackupResult = {
   readonly stored: StoredManifest;
   /** Tenants whose earlier object stands for them. */
   readonly referenced: number;
+  /** Tenants whose rows had changed without an event in the ledger; they were copied. */
+  readonly unrecorded: readonly string[];
 };
 
 /**
@@ -79,8 +83,21 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
         store,
         keyring,
       });
+    const isCompared = reused.size === 0 || await isComparisonDue(ledger, startedAt);
     await options.keyring.ensureTenantKeys([GLOBAL_TENANT, ...state.tenants]);
-    const objects = await exportAll({ ...options, id, state, reused, createdAt: startedAt });
+    const unrecorded: string[] = [];
+    const objects = await exportAll({
+      ...options,
+      id,
+      state,
+      reused,
+      isCompared,
+      createdAt: startedAt,
+      onUnrecorded: (tenant) => {
+        unrecorded.push(tenant);
+        options.onProgress?.({ event: "unrecorded", tenant });
+      },
+    });
     options.signal?.throwIfAborted();
     await ledger.renew();
     const stored = await writeManifest({
@@ -89,8 +106,13 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
       manifest: manifestOf({ options, id, startedAt, finishedAt: now(), state, previous, objects }),
     });
     await writeRecovery({ store, manifest: stored.manifest, keyring });
-    await ledger.complete(factsOf(state, stored));
-    return { manifest: stored.manifest, stored, referenced: reused.size };
+    await ledger.complete({ ...factsOf(state, stored), isCompared, unrecorded });
+    return {
+      manifest: stored.manifest,
+      stored,
+      referenced: reused.size - unrecorded.length,
+      unrecorded,
+    };
   } catch (error) {
     // The run's own record must not hide what went wrong.
     await ledger.fail(error instanceof Error ? error.message : String(error)).catch(() => {});
@@ -115,7 +137,9 @@ type ExportAll = RunBackupOptions & {
   readonly id: string;
   readonly state: SourceState;
   readonly reused: ReadonlyMap<string, readonly ManifestObject[]>;
+  readonly isCompared: boolean;
   readonly createdAt: Date;
+  readonly onUnrecorded: (tenant: string) => void;
 };
 
 async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
@@ -128,8 +152,13 @@ async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
       for (let tenant = waiting.shift(); tenant !== undefined; tenant = waiting.shift()) {
         options.signal?.throwIfAborted();
         if (failed.signal.aborted) return;
-        const kept = options.reused.get(tenant);
-        session ??= kept ? undefined : await options.source.openSession();
+        let kept = options.reused.get(tenant);
+        if (!kept || options.isCompared) session ??= await options.source.openSession();
+        if (kept && session && options.isCompared) {
+          const isSame = await isContentOf(kept, { session, tenant, tables: options.state.tables });
+          if (!isSame) options.onUnrecorded(tenant);
+          if (!isSame) kept = undefined;
+        }
         const made = kept ?? [await exportOne(session, tenant, options)];
         objects.push(...made);
         for (const object of made) report(object, kept !== undefined, options);
@@ -240,6 +269,8 @@ export function factsOf(
     manifestKey: stored.stored.key,
     manifestSha256: stored.sha256,
     leftOut,
+    isCompared: false,
+    unrecorded: [],
     referenced: [
       ...new Set(
         manifest.objects.flatMap(({ backup, tenant }) => backup === manifest.id ? [] : [tenant]),
