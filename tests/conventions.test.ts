@@ -102,6 +102,15 @@ describe("imports", () => {
     }
   });
 
+  it("of what is published never lead to tests, which are not", () => {
+    assert.match(text(".npmignore"), /^tests$/m);
+    for (const folder of ["functions/", "scripts/", "tools/"]) {
+      for (const file of under(folder, /\.(ts|mjs)$/)) {
+        assert.doesNotMatch(text(file), /"(?:\.\.\/)+tests\//, `${file} needs the folder tests`);
+      }
+    }
+  });
+
   it("of functions are pinned in deno.json to the versions of package.json", () => {
     const { imports } = JSON.parse(text("deno.json")) as { imports: Record<string, string> };
     const { dependencies } = JSON.parse(text("package.json")) as {

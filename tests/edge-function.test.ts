@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Database as Tables } from "../examples/openhouse/database.ts";
 import { asPlatform } from "../functions/_core/adapters/supabase.ts";
-import { denoCommand, denoEnv } from "./support/deno.ts";
+import { denoCommand, denoEnv } from "../scripts/local/deno.ts";
 import {
   type Database,
   openhouseDatabase,

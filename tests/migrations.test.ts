@@ -14,7 +14,7 @@ import {
 } from "./support/postgres.ts";
 import { schemaSnapshot } from "./support/schema-snapshot.ts";
 import { MIGRATION_NAME, migrationFiles } from "./support/sql-files.ts";
-import { isExecutable } from "./support/unprivileged.ts";
+import { isExecutable } from "../scripts/local/unprivileged.ts";
 
 const snapshotFile = fileURLToPath(new URL("support/schema.snapshot.txt", import.meta.url));
 const update = process.env["BULKHEAD_UPDATE_SNAPSHOT"] === "1";

@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { denoCommand, denoEnv } from "./support/deno.ts";
+import { denoCommand, denoEnv } from "../scripts/local/deno.ts";
 import { ROOT } from "./support/sql-files.ts";
 
 const run = promisify(execFile);

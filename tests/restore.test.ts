@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
+import { runDrill } from "../scripts/backup/drill.ts";
+import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import { backupWorld, bulkhead } from "./support/backup-world.ts";
 import {
   type Database,
@@ -167,10 +169,10 @@ describe("objects and keys", () => {
         assert.equal(ran.code, 5, `${what}: ${ran.stderr}`);
         assert.ok(ran.stderr.includes(key) && ran.stderr.includes(`"${tenant}"`), ran.stderr);
       }
-      const drilled = await bulkhead(["drill", "--target-env", "TARGET_URL"], {
-        ...world.env,
-        TARGET_URL: target.url,
-      });
+      const drilled = await bulkhead(
+        ["drill", "--target-env", "TARGET_URL", "--report-dir", join(world.folder, "reports")],
+        { ...world.env, TARGET_URL: target.url },
+      );
       assert.equal(drilled.code, 1, `${what}: ${drilled.stderr}`);
       assert.ok(drilled.stderr.includes(key) && drilled.stderr.includes(tenant), drilled.stderr);
     }
@@ -304,15 +306,26 @@ describe("bulkhead drill", () => {
       const report = JSON.parse(ran.stdout);
       assert.equal(report.ok, true);
       assert.ok(report.rows > 600 && report.tests > 20 && report.rtoSeconds > 0);
+      assert.deepEqual(report.steps.map(({ step }: { step: string }) => step), [
+        "verify every object",
+        "start another Postgres",
+        "restore and compare",
+        "keys that point out of the backup",
+        "audit trail",
+        "canaries",
+        "pgTAP",
+        "one tenant alone",
+      ]);
+      assert.match(report.steps.at(-1).detail, /^\d+ rows of tenant \S+ taken away and restored/);
       assert.deepEqual(readdirSync(reports).map((name) => name.split(".").pop()).sort(), [
         "json",
         "txt",
       ]);
 
-      const self = await bulkhead(["drill", "--target-env", "SELF_URL"], {
-        ...world.env,
-        SELF_URL: db.superUrl,
-      });
+      const self = await bulkhead(
+        ["drill", "--target-env", "SELF_URL", "--report-dir", reports],
+        { ...world.env, SELF_URL: db.superUrl },
+      );
       assert.equal(self.code, 1);
       assert.match(self.stderr, /the database that the backup came from/);
       await withSql(db.url, async (sql) => {
@@ -327,10 +340,161 @@ describe("bulkhead drill", () => {
         const [age] =
           await sql`select status from bulkhead.checks_backups() where name = 'drill_age'`;
         assert.equal(age?.["status"], "fail", "a failed drill after a passed one is red");
+        const read =
+          await sql`select is_whole, objects::int from bulkhead.verifications order by id`;
+        assert.deepEqual(read.map((row) => ({ ...row })), [
+          { is_whole: true, objects: 4 },
+          { is_whole: true, objects: 4 },
+        ]);
+        const [rto] =
+          await sql`select status, observed::int from bulkhead.checks_backups() where name = 'drill_rto'`;
+        assert.equal(rto?.["status"], "pass");
       });
     } finally {
       rmSync(reports, { recursive: true });
     }
+  });
+});
+
+describe("a drill into a database that is named", () => {
+  test("fills one that was just created; a boundary that lost a policy fails, and so does no test at all", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    // A server of its own, as a service container is one: its superuser, and nothing in it.
+    await using container = await startPostgres();
+    const fresh = async (name: string) => {
+      await withSql(container.superUrl, (sql) => sql.unsafe(`create database ${name}`));
+      return container.urlAs("supabase_admin", name);
+    };
+    const reports = mkdtempSync(join(tmpdir(), "bulkhead-drill-"));
+    const drill = async (target: string, ...migrations: string[]) => {
+      const ran = await bulkhead([
+        ...["drill", "--json", "--target-env", "TARGET_URL", "--report-dir", reports],
+        ...["--project-migrations", "examples/openhouse/schema.sql"],
+        ...["examples/openhouse/harden.sql", ...migrations],
+      ], { ...world.env, TARGET_URL: target });
+      return { ...ran, report: ran.stdout === "" ? null : JSON.parse(ran.stdout) };
+    };
+    try {
+      const whole = await drill(await fresh("whole"));
+      assert.equal(whole.code, 0, whole.stderr);
+      assert.equal(whole.report.target, "TARGET_URL");
+
+      const open = join(reports, "open.sql");
+      writeFileSync(
+        open,
+        "drop policy bulkhead_tenant on public.messages; create policy open on public.messages using (true);",
+      );
+      const broken = await drill(await fresh("broken"), open);
+      assert.equal(broken.code, 1);
+      assert.match(
+        broken.report.problems.join(),
+        /^pgTAP: .*authenticated sees no row of another tenant in public\.messages/,
+      );
+
+      const occupied = await fresh("occupied");
+      await withSql(occupied, (sql) => sql`create table public.mine (id int)`);
+      const refused = await drill(occupied);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /holds tables and no Bulkhead/);
+      assert.match(readFileSync(join(reports, latest(reports)), "utf8"), /FAILED/);
+
+      const { store, kek } = world;
+      const keyring = await openKeyring({ store, kek });
+      const [backup] = (await listBackups(world)).valid;
+      assert.ok(backup);
+      await using target = await kitDatabase(server);
+      for (const name of ["schema.sql", "harden.sql"]) {
+        const text = readFileSync(join("examples/openhouse", name), "utf8");
+        await withSql(target.url, (sql) => sql.unsafe(text).simple());
+      }
+      const untested = await runDrill({
+        store,
+        keyring,
+        manifest: backup.manifest,
+        sourceIdentity: "another",
+        openTarget: () =>
+          Promise.resolve({
+            name: "x",
+            url: target.superUrl,
+            loadUrl: target.superUrl,
+            isOwn: true,
+            stop: () => Promise.resolve(),
+          }),
+        tests: [],
+        say: () => {},
+      });
+      assert.deepEqual(untested.problems, ["pgTAP: no test ran: nothing was proved"]);
+    } finally {
+      rmSync(reports, { recursive: true });
+    }
+  });
+});
+
+describe("what is recorded for the checks", () => {
+  test("verify and prune write it where they are told to, whole or not, and nowhere else", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const status = (name: string) =>
+      withSql(
+        db.url,
+        async (sql) =>
+          (await sql`select status from bulkhead.checks_backups() where name = ${name}`)[0]
+            ?.["status"],
+      );
+    assert.equal(await status("tenant_without_backup"), "pass");
+    assert.equal((await bulkhead(["backups", "verify"], world.env)).code, 0);
+    assert.equal((await bulkhead(["prune", "--record-env", "DATABASE_URL"], world.env)).code, 0);
+    assert.equal(await status("backup_verified"), "unknown");
+    assert.equal(await status("retention_overdue"), "unknown");
+    const verify = ["backups", "verify", "--record-env", "DATABASE_URL"];
+    assert.equal((await bulkhead(verify, world.env)).code, 0);
+    assert.equal(await status("backup_verified"), "pass");
+    const prune = ["prune", "--apply", "--record-env", "DATABASE_URL"];
+    assert.equal((await bulkhead(prune, world.env)).code, 0);
+    assert.equal(await status("retention_overdue"), "pass");
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    assert.equal(await status("tenant_without_backup"), "pass", "by reference, too");
+
+    const nowhere = { ...world.env, NOWHERE_URL: "postgresql://nobody@127.0.0.1:1/none" };
+    for (const args of [["backups", "verify"], ["prune", "--apply"]]) {
+      const ran = await bulkhead([...args, "--record-env", "NOWHERE_URL"], nowhere);
+      assert.equal(ran.code, 4, ran.stderr);
+    }
+    const [backup] = (await listBackups(world)).valid;
+    const { key = "", version = "" } = backup?.manifest.objects[0] ?? {};
+    rmSync(join(world.folder, `${key}@${version}`));
+    assert.equal((await bulkhead(verify, world.env)).code, 5);
+    assert.equal(await status("backup_verified"), "fail");
+    await world.store.put(
+      "manifests/20990101T000000Z-00000000.json",
+      new TextEncoder().encode("x"),
+    );
+    assert.equal((await bulkhead(prune, world.env)).code, 5);
+    assert.equal(await status("retention_overdue"), "fail");
+    const titles = await withSql(
+      db.url,
+      (sql) => sql`select payload ->> 'title' as title from bulkhead.alert_outbox order by id`,
+    );
+    assert.deepEqual(titles.map((row) => row["title"]), [
+      "A backup can't be read",
+      "Retention stopped",
+    ]);
+  });
+
+  test("a scheduled backup stands down unless the runner was named; one by hand does not", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const idle = await bulkhead(["backup", "--scheduled", "--json"], world.env);
+    assert.equal(idle.code, 0, idle.stderr);
+    assert.deepEqual(JSON.parse(idle.stdout), { backup: null, maker: "edge" });
+    assert.deepEqual((await listBackups(world)).valid, []);
+    await withSql(db.url, (sql) => sql`select bulkhead.configure_backups('runner')`);
+    const made = await bulkhead(["backup", "--scheduled", "--json"], world.env);
+    assert.equal(made.code, 0, made.stderr);
+    assert.equal((await listBackups(world)).valid.length, 1);
   });
 });
 
@@ -406,6 +570,11 @@ describe("a store, and what leads to it", () => {
     assert.match(ran.stderr, refused("BH_REPORT_WRITE"));
   });
 });
+
+/** The newest text report of a folder. */
+function latest(folder: string): string {
+  return readdirSync(folder).filter((name) => name.endsWith(".txt")).sort().at(-1) ?? "";
+}
 
 function flip(bytes: Buffer, at: number): Buffer {
   const copy = Buffer.from(bytes);

@@ -24,7 +24,7 @@ import {
 } from "./support/postgres.ts";
 import { DRIZZLE, hardenSkills, letIn, skillsDatabase } from "./support/skills.ts";
 import { ROOT } from "./support/sql-files.ts";
-import { isExecutable } from "./support/unprivileged.ts";
+import { isExecutable } from "../scripts/local/unprivileged.ts";
 
 const majors = ([17, 15] as const)
   .filter((major) => major === 17 || isExecutable("/usr/lib/postgresql/15/bin/postgres"));

@@ -9,7 +9,7 @@ import {
   type Server,
   startPostgres,
 } from "./support/postgres.ts";
-import { dueTimes, startScheduler } from "./support/scheduler.ts";
+import { dueTimes, startScheduler } from "../scripts/local/scheduler.ts";
 import { startWebhook } from "./support/webhook.ts";
 
 let server: Server;

@@ -16,8 +16,8 @@ import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { kitDatabase, startPostgres, withSql } from "./support/postgres.ts";
-import { splitStatements } from "./support/sql-statements.ts";
-import { parseTap } from "./runner/tap.ts";
+import { splitStatements } from "../scripts/local/sql-statements.ts";
+import { parseTap } from "../scripts/local/tap.ts";
 
 const postgresModule = fileURLToPath(new URL("support/postgres.ts", import.meta.url));
 const home = mkdtempSync(join(tmpdir(), "bulkhead-support-"));

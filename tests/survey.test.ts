@@ -16,7 +16,7 @@ import { sign } from "./support/postgrest-jwt.ts";
 import { cloneOf, type Database, type Server, startPostgres, withSql } from "./support/postgres.ts";
 import { ROOT } from "./support/sql-files.ts";
 import { hardenSurvey, surveyDatabase } from "./support/survey.ts";
-import { isExecutable } from "./support/unprivileged.ts";
+import { isExecutable } from "../scripts/local/unprivileged.ts";
 
 const majors = ([17, 15] as const)
   .filter((major) => major === 17 || isExecutable("/usr/lib/postgresql/15/bin/postgres"));

@@ -6,7 +6,7 @@ import { hintsOf } from "../functions/_core/matrix/hints.ts";
 import { marked, ownerOf } from "../functions/_core/matrix/generated.ts";
 import { sampleRegex } from "../functions/_core/matrix/regex.ts";
 import { tree } from "../functions/_core/adapters/policy-parser.ts";
-import { parseTap } from "./runner/tap.ts";
+import { parseTap } from "../scripts/local/tap.ts";
 import { contentHash } from "./support/content-hash.ts";
 import { depth } from "./support/depth.ts";
 import {
@@ -21,7 +21,7 @@ import {
 import { bulkhead, filesOf, projectsFolder, removeFolder } from "./support/project.ts";
 import { nastySchema } from "./support/nasty-schema.ts";
 import { skillsDatabase } from "./support/skills.ts";
-import { splitStatements } from "./support/sql-statements.ts";
+import { splitStatements } from "../scripts/local/sql-statements.ts";
 import { surveyDatabase } from "./support/survey.ts";
 
 let server: Server;

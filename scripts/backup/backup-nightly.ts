@@ -16,7 +16,7 @@ import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "
 import { backupEnvironment } from "./environment.ts";
 import { bytes, plural, progressOf } from "./progress.ts";
 
-type Options = CommonOptions & { concurrency: number; full?: boolean };
+type Options = CommonOptions & { concurrency: number; full?: boolean; scheduled?: boolean };
 
 /** `bulkhead backup`: every tenant under its own key into the store, in one snapshot. */
 export function command(): Command {
@@ -28,6 +28,10 @@ export function command(): Command {
     ),
   )
     .option("--concurrency <n>", "tenants at a time", wholeNumber, 2)
+    .option(
+      "--scheduled",
+      "do nothing unless bulkhead.configure_backups('runner') gave the nightly backup to a runner",
+    )
     .option("--full", "copy every tenant, also those without an event since their last object")
     .action(backup);
 }
@@ -36,6 +40,10 @@ async function backup(options: Options): Promise<void> {
   const { store, kek, database } = await backupEnvironment("writer", [options.databaseEnv]);
   const url = database(options.databaseEnv);
 
+  if (options.scheduled) {
+    const maker = await makerOf(url);
+    if (maker !== "runner") return standDown(maker, options);
+  }
   const interrupted = new AbortController();
   const sql = connect(url, { max: 1, applicationName: "bulkhead backup runs" });
   const progress = progressOf(options.json === true);
@@ -79,6 +87,24 @@ async function backup(options: Options): Promise<void> {
       await source.close();
     }
   }
+}
+
+/** Who is to make the nightly backup. */
+async function makerOf(url: string): Promise<string> {
+  const sql = connect(url, { max: 1, applicationName: "bulkhead backup" });
+  try {
+    const [row] = await sql<{ maker: string }[]>`
+      select s.backup_by as maker from bulkhead.settings as s`;
+    return row?.maker ?? "none";
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+function standDown(maker: string, options: Options): void {
+  if (options.json) process.stdout.write(`${JSON.stringify({ backup: null, maker }, null, 2)}\n`);
+  else console.log(`Nothing to do: the nightly backup is made by "${maker}"`);
+  console.error("To have the runner make it: select bulkhead.configure_backups('runner')");
 }
 
 function print({ manifest, stored, referenced, unrecorded }: BackupResult, options: Options): void {

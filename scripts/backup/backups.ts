@@ -8,6 +8,7 @@ import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
 import { bytes, plural } from "./progress.ts";
+import { openRecord, recordVerification } from "./record.ts";
 
 type Options = { json?: boolean };
 
@@ -23,7 +24,12 @@ export function command(): Command {
   backups.command("show").description("Show the tenants of one backup; the newest unless named")
     .argument("[id]").option(...json).action(show);
   backups.command("verify").description("Read and authenticate every byte of one backup")
-    .argument("[id]").option(...json).action(verify);
+    .argument("[id]").option(...json)
+    .option(
+      "--record-env <name>",
+      "variable with the connection string of the database that keeps the record, for backup_verified",
+    )
+    .action(verify);
   return backups;
 }
 
@@ -81,11 +87,26 @@ async function show(id: string | undefined, options: Options): Promise<void> {
   }
 }
 
-async function verify(id: string | undefined, options: Options): Promise<void> {
+async function verify(
+  id: string | undefined,
+  options: Options & { recordEnv?: string },
+): Promise<void> {
   const named = id === undefined ? {} : { id: checkBackupId(id) };
-  const { store, keyring } = await openBackups("reader");
+  const { recordEnv } = options;
+  const { store, keyring, database } = await openBackups("reader", recordEnv ? [recordEnv] : []);
+  await using record = recordEnv ? await openRecord(database(recordEnv)) : null;
   const { manifest } = await newestBackup({ store, keyring, ...named });
-  const found = await verifyBackup({ store, keyring, manifest });
+  const note = async (objects: number, error: string | null) => {
+    const made = { backup: manifest.id, at: manifest.startedAt, objects, error };
+    if (record) await recordVerification(record.sql, made);
+  };
+  const found = await verifyBackup({ store, keyring, manifest }).catch(async (error) => {
+    // A store that does not answer says nothing about the backup.
+    const isDamage = error instanceof BulkheadError && error.kind === "integrity";
+    if (isDamage) await note(0, error.message);
+    throw error;
+  });
+  await note(found.objects, null);
   if (options.json) return print({ backup: manifest.id, ...found });
   console.log(
     `Backup ${manifest.id} is whole: ${plural(found.objects, "object")}, ` +

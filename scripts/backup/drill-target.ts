@@ -1,6 +1,8 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { connect } from "../../functions/_core/adapters/postgres.ts";
+import * as z from "zod";
+import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { databaseFrom } from "./environment.ts";
 
@@ -16,33 +18,25 @@ export type DrillTarget = {
 
 /**
  * A fresh Postgres of the drill's own with baseline, kit and the project's migrations; or, with `targetEnv`, the
- * empty and migrated database that the variable names.
+ * database that the variable names: empty and migrated, or just created (as in a service container), which its
+ * superuser may fill.
  *
  * @example
  * const target = await openTarget({ projectMigrations: ["supabase/migrations/20260101_app.sql"] });
+ * @throws BulkheadError `BH_DRILL_TARGET`, `BH_PROJECT_MIGRATION`.
  */
 export async function openTarget(
   options: { targetEnv?: string; projectMigrations: readonly string[] },
 ): Promise<DrillTarget> {
-  if (options.targetEnv !== undefined) {
-    const url = databaseFrom(options.targetEnv);
-    return {
-      name: options.targetEnv,
-      url,
-      loadUrl: url,
-      isOwn: false,
-      stop: () => Promise.resolve(),
-    };
-  }
+  const { targetEnv, projectMigrations } = options;
+  if (targetEnv !== undefined) return await namedTarget(targetEnv, projectMigrations);
   // Only a drill needs a server, so only a drill pays for loading one.
-  const { applyMigrations, createBaseline, startPostgres } = await import(
-    "../../tests/support/postgres.ts"
-  );
+  const { startPostgres } = await import("../local/postgres-server.ts");
+  const { createBaseline } = await import("../local/databases.ts");
   const server = await startPostgres();
   try {
     await createBaseline(server, "drill");
-    await applyMigrations(server.url("drill"));
-    await applyFiles(server.url("drill"), options.projectMigrations);
+    await migrate(server.url("drill"), projectMigrations);
   } catch (error) {
     await server.stop();
     throw error;
@@ -56,9 +50,77 @@ export async function openTarget(
   };
 }
 
-async function applyFiles(url: string, paths: readonly string[]): Promise<void> {
+async function namedTarget(name: string, projectMigrations: readonly string[]) {
+  const url = databaseFrom(name);
+  const state = await look(url);
+  const stop = () => Promise.resolve();
+  if (state.has_kit) return { name, url, loadUrl: url, isOwn: false, stop };
+  const refuse = (why: string, hint: string) =>
+    new BulkheadError("BH_DRILL_TARGET", `Cannot drill into "${name}": ${why}`, {
+      kind: "usage",
+      hint,
+    });
+  if (state.tables > 0) {
+    throw refuse(
+      "it holds tables and no Bulkhead",
+      "Name a database that was just created, or one with all of the project's migrations",
+    );
+  }
+  if (!state.is_superuser || state.me === "postgres") {
+    throw refuse(
+      `it is empty, and "${state.me}" can't make a Supabase project's roles in it`,
+      "Connect as a superuser of another name (POSTGRES_USER: supabase_admin), or apply the migrations first",
+    );
+  }
+  const { baselineInside } = await import("../local/databases.ts");
+  const password = randomBytes(18).toString("base64url");
+  await within(url, (sql) =>
+    sql.unsafe(`do $$ begin
+      if to_regrole('postgres') is null then create role postgres; end if;
+      execute format('alter database %I owner to postgres', current_database());
+      execute format('alter database %I set search_path = "$user", public, extensions', current_database());
+    end $$`));
+  await baselineInside(url, password);
+  const asOwner = new URL(url);
+  asOwner.username = "postgres";
+  asOwner.password = password;
+  await migrate(asOwner.href, projectMigrations);
+  return { name, url: asOwner.href, loadUrl: url, isOwn: true, stop };
+}
+
+async function look(url: string) {
+  return await within(url, async (sql) => {
+    const [row] = await sql`
+      select to_regnamespace('bulkhead') is not null as has_kit, current_user as me,
+        (select r.rolsuper from pg_catalog.pg_roles as r where r.rolname = current_user) as is_superuser,
+        (select count(*)::int from pg_catalog.pg_tables as t
+          where t.schemaname not in ('pg_catalog', 'information_schema')) as tables`;
+    return z.object({
+      has_kit: z.boolean(),
+      me: z.string(),
+      is_superuser: z.boolean(),
+      tables: z.number(),
+    }).parse(row);
+  });
+}
+
+async function migrate(url: string, projectMigrations: readonly string[]): Promise<void> {
+  const { applyMigrations } = await import("../local/databases.ts");
+  await applyMigrations(url);
+  await applyFiles(url, projectMigrations);
+}
+
+async function within<T>(url: string, work: (sql: Sql) => PromiseLike<T>): Promise<T> {
   const sql = connect(url, { max: 1, applicationName: "bulkhead drill" });
   try {
+    return await work(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function applyFiles(url: string, paths: readonly string[]): Promise<void> {
+  await within(url, async (sql) => {
     for (const path of paths) {
       try {
         await sql.unsafe(readFileSync(path, "utf8"));
@@ -76,7 +138,5 @@ async function applyFiles(url: string, paths: readonly string[]): Promise<void> 
         );
       }
     }
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  });
 }

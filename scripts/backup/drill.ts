@@ -5,10 +5,14 @@ import type { Manifest } from "../../functions/_core/backup/manifest-schema.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
 import { restoreBackup, verifyBackup } from "../../functions/_core/backup/restore-backup.ts";
 import type { DrillTarget } from "./drill-target.ts";
+import { tenantAlone } from "./drill-tenant.ts";
 import { runPgTap } from "./pgtap.ts";
 
 /** One step of a drill and what it found. */
 export type DrillStep = { step: string; ok: boolean; ms: number; detail: string };
+
+/** The step that decides whether a backup is one. */
+export const VERIFY = "verify every object";
 
 /** What a drill found, for the report, the record and Slack. */
 export type DrillReport = {
@@ -23,6 +27,9 @@ export type DrillReport = {
   rows: number;
   tables: number;
   tests: number;
+  /** Objects that were read to the last byte; 0 when one of them is not whole. */
+  objects: number;
+  backupStartedAt: string;
   /** From the backup's start to the drill's. */
   rpoSeconds: number;
   /** From the drill's start to restored and compared rows. */
@@ -57,6 +64,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   let restoredAt = 0;
   let tables = 0;
   let tests = 0;
+  let objects = 0;
   const rows = manifest.objects.flatMap((object) => object.tables)
     .filter((table) => table.schema !== "bulkhead")
     .reduce((sum, table) => sum + table.rows, 0);
@@ -77,8 +85,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   };
 
   try {
-    const isRestored = await step("verify every object", async () => {
+    const isRestored = await step(VERIFY, async () => {
       const found = await verifyBackup({ store, keyring, manifest });
+      objects = found.objects;
       return `${found.objects} objects, ${found.rows} rows, every byte read and authenticated`;
     }) && await step("start another Postgres", async () => {
       target = await options.openTarget();
@@ -118,6 +127,11 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
         }
         return `${tests} tests of ${options.tests.length} files`;
       });
+      // Last: it writes, and what is looked at above is the backup as it came.
+      await step(
+        "one tenant alone",
+        () => withSql(target?.url, (sql) => tenantAlone(sql, { store, keyring, manifest })),
+      );
     }
   } finally {
     await target?.stop();
@@ -134,6 +148,8 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
     rows: restoredAt === 0 ? 0 : rows,
     tables,
     tests,
+    objects,
+    backupStartedAt: manifest.startedAt,
     rpoSeconds: Math.max(0, (started - Date.parse(manifest.startedAt)) / 1000),
     rtoSeconds: ((restoredAt || finished) - started) / 1000,
   };

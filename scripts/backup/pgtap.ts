@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
-import { parseTap } from "../../tests/runner/tap.ts";
-import { splitStatements } from "../../tests/support/sql-statements.ts";
+import { parseTap } from "../local/tap.ts";
+import { splitStatements } from "../local/sql-statements.ts";
 
 /** One file of tests. */
 export type TapFile = { file: string; passed: number; failed: string[] };

@@ -10,6 +10,7 @@ import {
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
 import { plural } from "./progress.ts";
+import { openRecord, type PruneRecord, recordPrune } from "./record.ts";
 
 type Options = {
   daily: number;
@@ -17,6 +18,7 @@ type Options = {
   monthly: number;
   apply?: boolean;
   force?: boolean;
+  recordEnv?: string;
   json?: boolean;
 };
 
@@ -32,12 +34,26 @@ export function command(): Command {
     .option("--monthly <count>", "months before those", wholeNumber, 12)
     .option("--apply", "remove what the plan says")
     .option("--force", "allow more than 25% of the backups to go at once")
+    .option(
+      "--record-env <name>",
+      "variable with the connection string of the database that keeps the record of --apply, for retention_overdue",
+    )
     .option("--json", "print one JSON document on stdout")
     .action(run);
 }
 
 async function run(options: Options): Promise<void> {
-  const { store, keyring } = await openBackups("pruner");
+  const { recordEnv } = options;
+  const { store, keyring, database } = await openBackups("pruner", recordEnv ? [recordEnv] : []);
+  await using record = recordEnv ? await openRecord(database(recordEnv)) : null;
+  const note = async (found: PruneRecord) => {
+    if (record && options.apply) await recordPrune(record.sql, found);
+  };
+  const noteStop = async (error: unknown): Promise<never> => {
+    const stopped = error instanceof Error ? error.message : String(error);
+    await note({ kept: 0, removed: 0, overdue: 0, stopped });
+    throw error;
+  };
   const plan = await planPrune({
     store,
     keyring,
@@ -46,11 +62,18 @@ async function run(options: Options): Promise<void> {
     monthly: options.monthly,
     now: new Date(),
     isForced: options.force === true,
-  });
+  }).catch(noteStop);
   if (!options.json) printPlan(plan, options.apply === true);
   // Removing more than a share stops only who would remove; without backups there is nothing to plan.
   const stop = plan.retention.stops.find(({ code }) => code !== "share" || options.apply === true);
-  const result = options.apply && !stop ? await applyPrune(store, plan) : null;
+  const result = options.apply && !stop ? await applyPrune(store, plan).catch(noteStop) : null;
+  const removed = result?.removedBackups.length ?? 0;
+  await note({
+    kept: plan.retention.keep.length + plan.retention.setAside.length,
+    removed,
+    overdue: plan.retention.remove.length - removed,
+    stopped: stop?.message ?? null,
+  });
   if (options.json) {
     const { keep, remove, setAside, stops } = plan.retention;
     const orphans = plan.orphans.map(({ key, version, size }) => ({ key, version, size }));

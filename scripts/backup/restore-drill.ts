@@ -11,21 +11,22 @@ import { newestBackup } from "../../functions/_core/backup/manifest.ts";
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
-import { type DrillReport, runDrill } from "./drill.ts";
+import { type DrillReport, runDrill, VERIFY } from "./drill.ts";
 import { openTarget } from "./drill-target.ts";
 import { type BackupEnvironment, backupEnvironment } from "./environment.ts";
 import { plural } from "./progress.ts";
+import { recordVerification, type Verification } from "./record.ts";
 
 type Options = CommonOptions & {
   backup?: string;
   targetEnv?: string;
   projectMigrations?: string[];
   tests?: string[];
-  reportDir?: string;
+  reportDir: string;
 };
 
-/** Tests of the kit that prove the boundary in whatever database they run in. */
-const KIT_TESTS = ["000_helpers", "tenancy", "audit_events", "service_guard"];
+/** Proves the boundary on the restored rows, whatever tables they are in. */
+const BOUNDARY = fileURLToPath(new URL("drill.pgsql", import.meta.url));
 
 /** `bulkhead drill`: restore the newest backup somewhere else, and prove it. */
 export function command(): Command {
@@ -39,30 +40,31 @@ export function command(): Command {
     .option("--backup <id>", "which backup; default the newest")
     .option(
       "--target-env <name>",
-      "variable with the connection string of an empty, migrated database; " +
-        "default: a fresh embedded Postgres",
+      "variable with the connection string of a database that was just created (its superuser's, not named postgres) " +
+        "or has all migrations and no tenants; default: a fresh embedded Postgres",
     )
     .option(
       "--project-migrations <files...>",
-      "your own migrations, in order, for the embedded Postgres",
+      "your own migrations, in order, for a fresh Postgres",
     )
     .option("--tests <files...>", "your own pgTAP files, run besides the kit's")
-    .option("--report-dir <folder>", "write drill-<time>.json and .txt there")
+    .option(
+      "--report-dir <folder>",
+      "write drill-<time>.json and .txt there",
+      join("evidence", "drills"),
+    )
     .action(drill);
 }
 
 async function drill(options: Options): Promise<void> {
   const projectMigrations = files(options.projectMigrations ?? [], "--project-migrations");
   const ownTests = files(options.tests ?? [], "--tests");
-  const kitTests = KIT_TESTS.map((name) =>
-    fileURLToPath(new URL(`../../tests/${name}.test.sql`, import.meta.url))
-  );
   if (options.backup !== undefined) checkBackupId(options.backup);
   const environment = await backupEnvironment("reader", [
     options.databaseEnv,
     ...(options.targetEnv === undefined ? [] : [options.targetEnv]),
   ]);
-  if (options.reportDir !== undefined) await checkReports(options.reportDir);
+  await checkReports(options.reportDir);
   const source = connect(environment.database(options.databaseEnv), {
     max: 1,
     applicationName: "bulkhead drill record",
@@ -79,10 +81,11 @@ async function drill(options: Options): Promise<void> {
       manifest,
       sourceIdentity,
       openTarget: () => openTarget({ projectMigrations, ...(targetEnv ? { targetEnv } : {}) }),
-      tests: [...kitTests, ...ownTests],
+      tests: [BOUNDARY, ...ownTests],
       say,
     });
-    if (options.reportDir !== undefined) write(report, options.reportDir);
+    write(report, options.reportDir);
+    await recordVerification(source, verificationOf(report));
     await record(source, report);
     if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else console.log(textOf(report));
@@ -122,6 +125,8 @@ async function prepared(source: Sql, options: Options, { store, kek }: BackupEnv
       rows: 0,
       tables: 0,
       tests: 0,
+      objects: 0,
+      backupStartedAt: startedAt,
       rpoSeconds: 0,
       rtoSeconds: 0,
     });
@@ -142,6 +147,17 @@ async function record(source: Sql, report: DrillReport): Promise<void> {
     report,
   };
   await source`select bulkhead.record_drill(${JSON.stringify(drill)}::text::jsonb)`;
+}
+
+/** A drill begins with reading every byte: what it found there is known even when a later step fails. */
+function verificationOf(report: DrillReport): Verification {
+  const read = report.steps.find(({ step }) => step === VERIFY);
+  return {
+    backup: report.backup,
+    at: report.backupStartedAt,
+    objects: report.objects,
+    error: read?.ok === true ? null : read?.detail ?? "it was not read",
+  };
 }
 
 /** Before the drill: it may take hours, and its report is what it is for. */

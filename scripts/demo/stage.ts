@@ -2,7 +2,7 @@ import process from "node:process";
 import pc from "picocolors";
 import type { Sql } from "../../functions/_core/adapters/postgres.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
-import type { Server } from "../../tests/support/postgres.ts";
+import type { Server } from "../local/postgres-server.ts";
 
 /** What an act found out, for `--json` and for the acts after it. */
 export type Facts = Record<string, unknown>;

@@ -49,7 +49,8 @@ end $$;`;
 export async function migrate(folder: string): Promise<Migrated> {
   const files = migrationFiles(folder);
   // Only a folder needs a server, so only a folder pays for loading one.
-  const { createBaseline, startPostgres } = await import("../../tests/support/postgres.ts");
+  const { createBaseline } = await import("../local/databases.ts");
+  const { startPostgres } = await import("../local/postgres-server.ts");
   const server = await startPostgres();
   const stopped = onInterrupt(() => server.stop());
   try {

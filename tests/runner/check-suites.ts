@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { denoCommand, denoEnv, type DenoVersion } from "../support/deno.ts";
+import { denoCommand, denoEnv, type DenoVersion } from "../../scripts/local/deno.ts";
 import { ROOT } from "../support/sql-files.ts";
 import { runProgram } from "./child.ts";
 import type { Result, Suite } from "./suite.ts";

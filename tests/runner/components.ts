@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { hasRadosgw } from "../support/radosgw.ts";
 import { ROOT } from "../support/sql-files.ts";
-import { isExecutable } from "../support/unprivileged.ts";
+import { isExecutable } from "../../scripts/local/unprivileged.ts";
 
 type Component = { found: () => boolean; packages: string };
 

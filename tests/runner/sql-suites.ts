@@ -10,10 +10,10 @@ import {
   withSql,
 } from "../support/postgres.ts";
 import { ROOT } from "../support/sql-files.ts";
-import { splitStatements } from "../support/sql-statements.ts";
+import { splitStatements } from "../../scripts/local/sql-statements.ts";
 import { runProgram } from "./child.ts";
 import type { Result, Suite } from "./suite.ts";
-import { parseTap } from "./tap.ts";
+import { parseTap } from "../../scripts/local/tap.ts";
 
 /** The SQL tests in the order in which `supabase test db` runs them. */
 function sqlTests(): string[] {

@@ -1,9 +1,6 @@
-/** One test that ended. `message` says why it failed or was skipped. */
-export type Result = {
-  name: string;
-  status: "passed" | "failed" | "skipped";
-  message?: string;
-};
+import type { Result } from "../../scripts/local/tap.ts";
+
+export type { Result };
 
 /** Something that `npm test` runs as one: a test file, a directory of SQL tests, a checker. */
 export type Suite = {

@@ -6,7 +6,7 @@ import { type Config, parseConfig } from "../../functions/_core/adopt/config.ts"
 import { type Format, type PlannedFile, renderFiles } from "../../functions/_core/adopt/files.ts";
 import { planAdoption } from "../../functions/_core/adopt/plan.ts";
 import { runSql } from "./sql-files.ts";
-import { splitStatements } from "./sql-statements.ts";
+import { splitStatements } from "../../scripts/local/sql-statements.ts";
 
 /** A database under a configuration, as `bulkhead adopt` sees it. */
 export async function worldOf(sql: postgres.Sql, config: Config | object): Promise<Classification> {

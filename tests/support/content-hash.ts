@@ -1,4 +1,4 @@
-import { withSql } from "./databases.ts";
+import { withSql } from "../../scripts/local/databases.ts";
 
 /**
  * What every table of a database holds, by table: rows and a hash of their content. Sequences are left out: no rollback

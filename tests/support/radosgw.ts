@@ -8,8 +8,8 @@ import { promisify } from "node:util";
 import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from "@aws-sdk/client-s3";
 import * as z from "zod";
 import { configuration, startMonitor, startOsd } from "./ceph.ts";
-import { freePort } from "./postgres-server.ts";
-import { isExecutable } from "./unprivileged.ts";
+import { freePort } from "../../scripts/local/postgres-server.ts";
+import { isExecutable } from "../../scripts/local/unprivileged.ts";
 
 /** Credentials of one user of the object store. */
 export type S3User = { uid: string; accessKeyId: string; secretAccessKey: string };

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import process from "node:process";
 import { promisify } from "node:util";
-import { denoCommand, denoEnv, type DenoVersion } from "./deno.ts";
+import { denoCommand, denoEnv, type DenoVersion } from "../../scripts/local/deno.ts";
 import { ROOT } from "./sql-files.ts";
 
 const run = promisify(execFile);

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generateSkills } from "../../examples/skills/generate.ts";
 import { type Database, kitDatabase, withSql } from "./postgres.ts";
-import type { Server } from "./postgres-server.ts";
+import type { Server } from "../../scripts/local/postgres-server.ts";
 import { ROOT, runSql } from "./sql-files.ts";
 
 /** The marketplace's Drizzle folder. */

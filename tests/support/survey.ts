@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generateSurvey } from "../../examples/survey/generate.ts";
 import { type Database, kitDatabase, withSql } from "./postgres.ts";
-import type { Server } from "./postgres-server.ts";
+import type { Server } from "../../scripts/local/postgres-server.ts";
 import { ROOT, runSql } from "./sql-files.ts";
 
 /**

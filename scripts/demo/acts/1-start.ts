@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { connect } from "../../../functions/_core/adapters/postgres.ts";
 import { generateOpenHouse } from "../../../examples/openhouse/generate.ts";
-import { applyMigrations, createBaseline, startPostgres } from "../../../tests/support/postgres.ts";
+import { applyMigrations, createBaseline } from "../../local/databases.ts";
+import { startPostgres } from "../../local/postgres-server.ts";
 import { type Act, expect, mark } from "../stage.ts";
 
 const SCHEMA = new URL("../../../examples/openhouse/schema.sql", import.meta.url);

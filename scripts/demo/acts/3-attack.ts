@@ -1,7 +1,7 @@
 import process from "node:process";
 import type { AttackReport } from "../../../examples/openhouse/attacks.ts";
 import { connect } from "../../../functions/_core/adapters/postgres.ts";
-import { cloneOf } from "../../../tests/support/postgres.ts";
+import { cloneOf } from "../../local/clones.ts";
 import { type Act, expect, mark, type Stage } from "../stage.ts";
 
 /** Every attempt for real, then tampering with the trail in a copy of the database. */

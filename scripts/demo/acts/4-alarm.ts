@@ -1,8 +1,8 @@
 import process from "node:process";
-import { startFunctions } from "../../../tests/support/functions-host.ts";
-import { startHttpSender } from "../../../tests/support/http-sender.ts";
-import { startScheduler } from "../../../tests/support/scheduler.ts";
-import { startWebhook } from "../../../tests/support/webhook.ts";
+import { startFunctions } from "../../local/functions-host.ts";
+import { startHttpSender } from "../../local/http-sender.ts";
+import { startScheduler } from "../../local/scheduler.ts";
+import { startWebhook } from "../../local/webhook.ts";
 import { slackLines } from "../slack-lines.ts";
 import { bulkhead } from "../bulkhead.ts";
 import { type Act, expect, mark, type Stage } from "../stage.ts";

@@ -1,4 +1,9 @@
-import type { Result } from "./suite.ts";
+/** One test that ended. `message` says why it failed or was skipped. */
+export type Result = {
+  name: string;
+  status: "passed" | "failed" | "skipped";
+  message?: string;
+};
 
 /**
  * Read TAP as pgTAP writes it: a failed test's diagnostics follow it, a plan that does not match the tests is a failure,
