@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { BulkheadError } from "../functions/_core/errors.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
+import type { Activity } from "../functions/_core/status/activity.ts";
 import {
   type Check,
   publicStatus,
@@ -75,6 +76,15 @@ function reportOf(checks: Check[]): StatusReport {
   };
 }
 const red = reportOf([pass, fail, open]);
+const quiet: Activity = {
+  incidents: [],
+  canaries: [],
+  tenants: [],
+  verified: null,
+  drills: [],
+  ledger: { head: "00".repeat(32), seals: 0, sealed_at: null, anchored_at: null },
+  migration: null,
+};
 
 describe("the verdict", () => {
   test("is red for one failure, unknown for one question and for no check at all, green else", () => {
@@ -183,6 +193,7 @@ describe("the status function", () => {
         loads += 1;
         return load();
       },
+      loadActivity: () => Promise.resolve(quiet),
       now: at,
       hmacSecret: secret,
       token,

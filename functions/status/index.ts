@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { readActivity } from "../_core/adapters/activity-source.ts";
 import { connect } from "../_core/adapters/postgres.ts";
 import { readStatus } from "../_core/adapters/status-source.ts";
 import { databaseUrl, readEnv } from "../_core/env.ts";
@@ -11,13 +12,14 @@ const environment = z.object({
     .optional(),
 });
 
-/** `GET /`, `/status.json` and `/healthz`; see the handler. */
+/** `GET /`, `/status.json`, `/metrics` and `/healthz`; see the handler. */
 export default {
   fetch: statusHandler(() => {
     const env = readEnv(Deno.env.toObject(), environment);
     const sql = connect(env.SUPABASE_DB_URL, { max: 1, applicationName: "bulkhead status page" });
     return {
       load: () => readStatus(sql),
+      loadActivity: () => readActivity(sql),
       now: () => new Date(),
       hmacSecret: env.BULKHEAD_HMAC_SECRET,
       token: env.BULKHEAD_STATUS_TOKEN,

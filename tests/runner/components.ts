@@ -34,6 +34,7 @@ export const COMPONENTS: Record<string, Component> = {
     packages: "postgresql-client-15",
   },
   "radosgw": { found: hasRadosgw, packages: "radosgw ceph-mon ceph-osd ceph-common" },
+  "chromium": { found: () => isExecutable("/usr/bin/chromium"), packages: "chromium" },
   "deno-edge": { found: () => installed("deno-edge"), packages: NPM },
   "deno": { found: () => installed("deno"), packages: NPM },
   "supabase-cli": { found: () => installed("supabase"), packages: NPM },

@@ -1,12 +1,16 @@
 import { BulkheadError } from "../errors.ts";
 import { SIGNATURE_HEADER, verifySignature } from "../signature.ts";
+import type { Activity } from "./activity.ts";
 import type { StatusReport } from "./contract.ts";
 import { renderHtml, renderPublicHtml } from "./html.ts";
+import { OPENMETRICS, renderMetrics } from "./metrics.ts";
 import { publicSummary } from "./summary.ts";
 
 /** What the handler needs; the secrets are optional, and without any nobody sees details. */
 export type StatusDeps = {
   load: () => Promise<StatusReport>;
+  /** What happened lately; asked for by those who may read details. */
+  loadActivity: () => Promise<Activity>;
   now: () => Date;
   hmacSecret?: string | undefined;
   /** BULKHEAD_STATUS_TOKEN, for `Authorization: Bearer …`. */
@@ -16,11 +20,12 @@ export type StatusDeps = {
 };
 
 /**
- * The function `status`: `GET /` is the page, `/status.json` the contract, `/healthz` says that the database answers.
- * Everybody sees verdict and counts; tables and findings need a bearer token or a signature over `GET <path>`.
+ * The function `status`: `GET /` is the page, `/status.json` the contract, `/metrics` OpenMetrics, `/healthz` says that
+ * the database answers. Everybody sees verdict and counts; tables, findings, metrics and what happened lately need a
+ * bearer token or a signature over `GET <path>`.
  *
  * @example
- * export default { fetch: statusHandler(() => ({ load, now: () => new Date(), token: env.BULKHEAD_STATUS_TOKEN })) };
+ * export default { fetch: statusHandler(() => ({ load, loadActivity, now: () => new Date(), token })) };
  */
 export function statusHandler(
   prepare: () => StatusDeps,
@@ -60,15 +65,15 @@ export function statusHandler(
   };
 }
 
+const PATHS = ["/", "/status.json", "/metrics", "/healthz"];
+
 async function answer(
   request: Request,
   deps: StatusDeps,
   shared: () => Promise<StatusReport>,
 ): Promise<Response> {
   const path = pathOf(new URL(request.url).pathname);
-  if (path !== "/" && path !== "/status.json" && path !== "/healthz") {
-    return refusal(404, "BH_NOT_FOUND", "there is /, /status.json and /healthz");
-  }
+  if (!PATHS.includes(path)) return refusal(404, "BH_NOT_FOUND", `there is ${PATHS.join(", ")}`);
   if (request.method !== "GET" && request.method !== "HEAD") {
     return refusal(405, "BH_METHOD", "only GET is allowed", { allow: "GET, HEAD" });
   }
@@ -77,11 +82,22 @@ async function answer(
     await shared();
     return Response.json({ ok: true }, { headers: COMMON });
   }
-  const report = mayReadDetail ? await deps.load() : await shared();
-  if (path === "/status.json") {
-    return Response.json(mayReadDetail ? report : publicSummary(report), { headers: COMMON });
+  if (!mayReadDetail) {
+    if (path === "/metrics") throw refused("metrics are for those who may read details");
+    const summary = publicSummary(await shared());
+    return path === "/"
+      ? html(renderPublicHtml(summary))
+      : Response.json(summary, { headers: COMMON });
   }
-  const page = mayReadDetail ? renderHtml(report) : renderPublicHtml(publicSummary(report));
+  const [report, activity] = [await deps.load(), await deps.loadActivity()];
+  if (path === "/status.json") return Response.json({ ...report, activity }, { headers: COMMON });
+  if (path === "/") return html(renderHtml(report, activity));
+  return new Response(renderMetrics(report, activity), {
+    headers: { ...COMMON, "content-type": OPENMETRICS },
+  });
+}
+
+function html(page: string): Response {
   return new Response(page, { headers: { ...COMMON, "content-type": "text/html; charset=utf-8" } });
 }
 

@@ -49,13 +49,30 @@ pre { margin: 0; padding: .7rem .85rem; border-radius: 8px; background: var(--co
 .passed li:first-child { border-top: 0; }
 .passed .mark { color: var(--pass); font-weight: 700; flex: none; }
 .passed .note { margin-left: auto; color: var(--soft); font-size: .85rem; text-align: right; }
+.rows { list-style: none; margin: .75rem 0 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.rows li { display: flex; gap: .7rem; align-items: center; padding: .45rem 1rem; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+.rows li:first-child { border-top: 0; }
+.rows .note { margin-left: auto; color: var(--soft); font-size: .85rem; text-align: right; flex: none; max-width: 45%; }
+.charts .what { flex: 0 0 16rem; font-size: .9rem; }
+.chip.over { color: var(--soft); background: var(--code); }
+.history { flex: 1 1 auto; min-width: 6rem; height: 1.25rem; }
+.history .pass, .timeline .over { fill: var(--pass); } .history .fail, .timeline .critical { fill: var(--fail); }
+.history .unknown, .timeline .warning { fill: var(--unknown); } .timeline .over { fill: var(--soft); }
+.timeline { display: block; width: 100%; }
+.span { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; margin: .2rem 0 0; } .history .floor { fill: var(--line); }
+.table { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .45rem 1rem; border-top: 1px solid var(--line); font-weight: 400; white-space: nowrap; }
+thead th { border-top: 0; font-size: .85rem; color: var(--soft); }
+dl { margin: 0; display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.25rem; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; border-top: 1px solid var(--line); padding-top: 1rem; }
-@media (max-width: 34rem) { .passed li { flex-wrap: wrap; } .passed .note { margin-left: 1.6rem; text-align: left; flex-basis: 100%; } .hero h1 { font-size: 1.6rem; } }
+@media (max-width: 34rem) { .rows li { flex-wrap: wrap; } .rows .note { margin-left: 0; text-align: left; max-width: none; flex-basis: 100%; } .charts .what { flex-basis: 100%; } .passed li { flex-wrap: wrap; } .passed .note { margin-left: 1.6rem; text-align: left; flex-basis: 100%; } .hero h1 { font-size: 1.6rem; } }
 @media print {
   :root { color-scheme: light; --page: #fff; --card: #fff; --line: #bbb; --text: #000; --soft: #444; --code: #f4f4f4;
     --pass: #0b5a2c; --fail: #99150e; --unknown: #6b4600; --pass-bg: #fff; --fail-bg: #fff; --unknown-bg: #fff; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; }
-  .finding, .tiles li, .passed li { break-inside: avoid; } h2 { break-after: avoid; }
+  .finding, .tiles li, .passed li, .rows li, tr { break-inside: avoid; } h2 { break-after: avoid; } .table { overflow: visible; } rect { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;
