@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -20,6 +22,7 @@ import { renderAlert, renderPlain, type SlackMessage } from "../functions/_core/
 import type { Channel, Sending } from "../functions/_core/alert/channel.ts";
 import { postToSlack, slackChannel } from "../functions/_core/alert/slack.ts";
 import { code, fit, plain } from "../functions/_core/alert/text.ts";
+import { decide, type Memory, memory } from "../functions/_core/alert/memory.ts";
 import { judge } from "../functions/_core/alert/watch.ts";
 import { BulkheadError } from "../functions/_core/errors.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
@@ -499,6 +502,46 @@ describe("the watchdog", () => {
     assert.equal(said("green", "2026-11-21T02:44:00Z"), "unknown");
     assert.equal(said("green", "2026-11-21T03:20:00Z"), "unknown");
     assert.equal(said("green", "yesterday"), "unknown");
+    const stale = { verdict: "green", checked_at: now.toISOString(), stale: ["silent"] } as const;
+    assert.equal(judge(stale, { now, maxAgeMinutes: 15 }).verdict, "unknown");
+  });
+
+  test("decide() says each thing once: its beginning, its change, every four hours, its end", () => {
+    let held: Memory | undefined;
+    const says = [
+      ...[
+        "green",
+        "red",
+        "red",
+        "silent",
+        "silent",
+        "silent",
+        "silent",
+        "silent",
+        "green",
+        "green",
+      ],
+      ...["unknown", "green"],
+    ].map((verdict, hour) => {
+      const { say, next } = decide(held, { verdict: verdict as "green", detail: "" }, {
+        now: new Date(now.getTime() + hour * 3_600_000),
+        repeatHours: 4,
+      });
+      held = next;
+      return say;
+    });
+    assert.deepEqual(says, [
+      ...[undefined, "began", undefined, "changed", undefined, undefined, undefined, "still"],
+      ...["over", undefined, "began", "over"],
+    ]);
+    const red = { verdict: "red", detail: "" } as const;
+    assert.equal(decide(undefined, red, { now, repeatHours: 4 }).say, "began");
+    const future = {
+      verdict: "red",
+      since: "2026-12-01T00:00:00Z",
+      told_at: "2026-12-01T00:00:00Z",
+    };
+    assert.equal(decide(memory.parse(future), red, { now, repeatHours: 4 }).say, "still");
   });
 });
 
@@ -536,6 +579,14 @@ describe("bulkhead watchdog", () => {
     assert.deepEqual([old.exit, old.said, old.texts.length], [3, "unknown", 1]);
     const down = await watch({ status: 503 });
     assert.deepEqual([down.exit, down.said, down.texts.length], [4, "silent", 1]);
+    const folder = mkdtempSync(join(tmpdir(), "bulkhead-watchdog-"));
+    const state = ["--state", join(folder, "state.json")];
+    assert.deepEqual((await watch(status("red"), state)).texts.length, 1, "said once");
+    assert.deepEqual((await watch(status("red"), state)).texts, [], "and not again an hour later");
+    assert.deepEqual((await watch(status("green"), state)).texts, ["🔵 Watchdog: green again"]);
+    writeFileSync(join(folder, "state.json"), "{");
+    assert.equal((await watch(status("red"), state)).texts.length, 1, "a damaged memory is none");
+    rmSync(folder, { recursive: true });
     const quiet = await watch({ body: "<html>" }, ["--no-slack"]);
     assert.deepEqual([quiet.exit, quiet.said, quiet.texts.length], [4, "silent", 0]);
   });

@@ -1,3 +1,4 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { Command } from "commander";
 import * as z from "zod";
@@ -5,6 +6,7 @@ import { readStatus } from "../../functions/_core/adapters/status-source.ts";
 import type { NoticeAlert } from "../../functions/_core/alert/payload.ts";
 import { renderAlert } from "../../functions/_core/alert/render.ts";
 import { postToSlack } from "../../functions/_core/alert/slack.ts";
+import { decide, type Decision, type Memory, memory } from "../../functions/_core/alert/memory.ts";
 import { judge, type Judgement } from "../../functions/_core/alert/watch.ts";
 import { readEnv } from "../../functions/_core/env.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
@@ -12,7 +14,14 @@ import { publicStatus } from "../../functions/_core/status/contract.ts";
 import { openDatabase } from "../cli/database.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 
-type Options = CommonOptions & { url?: string; slackEnv: string; maxAge: string; slack: boolean };
+type Options = CommonOptions & {
+  url?: string;
+  slackEnv: string;
+  maxAge: string;
+  state?: string;
+  repeat: string;
+  slack: boolean;
+};
 
 const webhookUrl = z.url({
   protocol: /^https?$/,
@@ -20,7 +29,10 @@ const webhookUrl = z.url({
 });
 
 /** The part of a status that counts here. */
-type Answer = { verdict: "green" | "red" | "unknown"; checked_at: string };
+type Answer = { verdict: "green" | "red" | "unknown"; checked_at: string; stale?: string[] };
+
+/** The part of `bulkhead.watch()` that counts here. */
+const watched = z.object({ is_fresh: z.boolean(), problems: z.array(z.string()) });
 
 /**
  * `bulkhead watchdog`: ask from outside whether the database still reports, freshly and green; tell Slack when not.
@@ -36,6 +48,8 @@ export function command(): Command {
     .option("--url <url>", "ask this /status.json instead of the database")
     .option("--max-age <minutes>", "older answers count as silence", "15")
     .option("--slack-env <name>", "variable that holds the webhook's URL", "SLACK_WEBHOOK_URL")
+    .option("--state <file>", "remember what was said, so that it is said once")
+    .option("--repeat <hours>", "with --state: say it again after this long", "4")
     .option("--no-slack", "only print and exit")
     .addHelpText(
       "after",
@@ -45,13 +59,8 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const minutes = Number(options.maxAge);
-  if (!(minutes > 0)) {
-    throw new BulkheadError("BH_USAGE", `Cannot read --max-age "${options.maxAge}": no number`, {
-      kind: "usage",
-      hint: "give minutes, for example --max-age 15",
-    });
-  }
+  const minutes = positive("--max-age", options.maxAge, "give minutes: --max-age 15");
+  const repeatHours = positive("--repeat", options.repeat, "give hours: --repeat 4");
   // Read before anything is asked: a watchdog that finds out at night that it can't bark is none.
   const webhook = options.slack
     ? readEnv(process.env, z.object({ [options.slackEnv]: webhookUrl }))[
@@ -59,8 +68,14 @@ async function run(options: Options): Promise<void> {
     ]
     : undefined;
   const judgement = await look(options, minutes);
-  if (judgement.verdict !== "green" && webhook !== undefined) {
-    await bark(webhook, judgement, options);
+  if (webhook !== undefined) {
+    const { say, next } = decide(recall(options.state), judgement, {
+      now: new Date(),
+      repeatHours,
+    });
+    if (say !== undefined) await bark(webhook, judgement, { say, since: next.since, options });
+    // Only after Slack took it: what nobody heard is said again.
+    remember(options.state, next);
   }
   process.stdout.write(
     options.json ? `${JSON.stringify(judgement)}\n` : `${judgement.verdict}: ${judgement.detail}\n`,
@@ -88,10 +103,47 @@ async function look(options: Options, minutes: number): Promise<Judgement> {
   }
 }
 
+function positive(name: string, text: string, hint: string): number {
+  const number = Number(text);
+  if (number > 0 && Number.isFinite(number)) return number;
+  throw new BulkheadError("BH_USAGE", `Cannot read ${name} "${text}": no number above 0`, {
+    kind: "usage",
+    hint,
+  });
+}
+
+/** Nothing, when there is no file yet or it is damaged: then it is said once more. */
+function recall(file: string | undefined): Memory | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return memory.safeParse(JSON.parse(readFileSync(file, "utf8"))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+function remember(file: string | undefined, next: Memory): void {
+  if (file === undefined) return;
+  try {
+    // Whole or not at all, whenever the runner is stopped.
+    writeFileSync(`${file}.new`, `${JSON.stringify(next)}\n`);
+    renameSync(`${file}.new`, file);
+  } catch (cause) {
+    throw new BulkheadError("BH_WATCHDOG", `Cannot remember in "${file}": it can't be written`, {
+      kind: "usage",
+      hint: "name a file in a folder that exists, or leave --state out",
+      cause,
+    });
+  }
+}
+
 async function askDatabase(options: Options): Promise<Answer> {
   const sql = await openDatabase(options.databaseEnv);
   try {
-    return await readStatus(sql);
+    const { verdict, checked_at } = await readStatus(sql);
+    const [row] = await sql`select bulkhead.watch() as watch`;
+    const { is_fresh, problems } = watched.parse(row?.["watch"]);
+    return { verdict, checked_at, ...(is_fresh ? {} : { stale: problems }) };
   } finally {
     await sql.end({ timeout: 5 });
   }
@@ -124,18 +176,25 @@ async function askUrl(url: string): Promise<Answer> {
   return parsed.data;
 }
 
-async function bark(webhook: string, judgement: Judgement, options: Options): Promise<void> {
+async function bark(
+  webhook: string,
+  judgement: Judgement,
+  news: { say: NonNullable<Decision["say"]>; since: string; options: Options },
+): Promise<void> {
+  const { say, since, options } = news;
+  const isOver = say === "over";
+  const state = judgement.verdict === "red" ? "status is red" : judgement.verdict;
   const alert: NoticeAlert = {
     kind: "notice",
-    severity: "critical",
+    severity: isOver ? "info" : "critical",
     sequence: 1,
     payload: {
-      title: judgement.verdict === "red"
-        ? "Watchdog: status is red"
-        : `Watchdog: ${judgement.verdict}`,
+      title: isOver
+        ? "Watchdog: green again"
+        : `Watchdog: ${say === "still" ? "still " : ""}${state}`,
       detail: judgement.detail,
-      facts: {},
-      actions: [
+      facts: isOver ? {} : { Since: since.slice(0, 16).replace("T", " ") + " UTC" },
+      actions: isOver ? [] : [
         "Open the status page, or run bulkhead status.",
         "Check that the database is up and that pg_cron runs: select * from bulkhead.timetable.",
       ],

@@ -3,13 +3,13 @@ export type Judgement = { verdict: "green" | "red" | "unknown" | "silent"; detai
 
 /**
  * An answer counts only when it is fresh. Whether the canaries inside it are fresh is the database's own check: a
- * silent one is `unknown` there.
+ * silent one is `unknown` there, a late job and a late seal are red. `stale` is what `bulkhead.watch()` found.
  *
  * @example
  * judge({ verdict: "green", checked_at: "2026-11-21T03:00:00Z" }, { now: new Date(), maxAgeMinutes: 15 });
  */
 export function judge(
-  answer: { verdict: "green" | "red" | "unknown"; checked_at: string },
+  answer: { verdict: "green" | "red" | "unknown"; checked_at: string; stale?: string[] },
   options: { now: Date; maxAgeMinutes: number },
 ): Judgement {
   const minutes = (options.now.getTime() - Date.parse(answer.checked_at)) / 60_000;
@@ -19,6 +19,9 @@ export function judge(
   }
   if (minutes < -options.maxAgeMinutes) {
     return { verdict: "unknown", detail: "the answer is from the future: check both clocks" };
+  }
+  if (answer.verdict === "green" && answer.stale) {
+    return { verdict: "unknown", detail: answer.stale.join(", ") };
   }
   const detail = {
     green: "every check passes",
