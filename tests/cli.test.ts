@@ -296,6 +296,35 @@ describe("bulkhead status", () => {
       /not installed[\s\S]*supabase db push/,
     );
   });
+
+  test("says `bulkhead upgrade` where the database has an older kit", async () => {
+    await using db = await kitDatabase(server);
+    await withSql(
+      db.url,
+      (sql) => sql`alter table bulkhead.audit_events rename column request_id to request`,
+    );
+    const ran = await bulkhead(["audit"], { DATABASE_URL: db.url });
+    if (ran.code === 0) assert.fail("the renamed column is not read: rename another one");
+    assertRefused(ran, 3, /\[BH_KIT_VERSION\][\s\S]*bulkhead upgrade/);
+  });
+
+  test("adopt and snapshot do not wait for ever behind a lock", async () => {
+    await using db = await openhouseDatabase(server);
+    await withSql(db.superUrl, async (holder) => {
+      await holder.unsafe(`alter database ${db.name} set lock_timeout = '300ms'`);
+      await holder.unsafe(
+        "begin; lock table public.units, public.members in access exclusive mode",
+      );
+      for (const command of [["adopt"], ["snapshot"]]) {
+        assertRefused(
+          await bulkhead(command, { DATABASE_URL: db.url }),
+          4,
+          /\[BH_LOCKED\][\s\S]*pg_stat_activity/,
+        );
+      }
+      await holder.unsafe("rollback");
+    });
+  });
 });
 
 test("explain() never shows a stack, and keeps to one line", () => {

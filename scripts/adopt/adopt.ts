@@ -18,7 +18,7 @@ import { type AdoptReport, renderAdopt, reportTables } from "../../functions/_co
 import { starter, suggestConfig } from "../../functions/_core/adopt/starter.ts";
 import { advise } from "../../functions/_core/adopt/policy-verdict.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
-import { openDatabase } from "../cli/database.ts";
+import { limitLocks, openDatabase } from "../cli/database.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 
 type Options = CommonOptions & {
@@ -68,6 +68,7 @@ async function run(options: Options): Promise<void> {
   }
   const sql = await openDatabase(options.databaseEnv);
   try {
+    await limitLocks(sql);
     const catalog = await readCatalog(sql);
     const config = given ?? suggestConfig(catalog);
     if (config === null) throw noTenants(options.config);

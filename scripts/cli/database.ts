@@ -22,3 +22,16 @@ export async function openDatabase(name: string): Promise<Sql> {
     throw error;
   }
 }
+
+/**
+ * For commands that only read a schema: behind an ALTER TABLE that does not end they would wait for ever. A limit that
+ * the role or the database has stays.
+ *
+ * @example
+ * await limitLocks(sql);
+ */
+export async function limitLocks(sql: Sql): Promise<void> {
+  await sql`
+    select set_config('lock_timeout', '10s', false) where current_setting('lock_timeout') = '0'
+  `;
+}

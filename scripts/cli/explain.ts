@@ -61,8 +61,27 @@ export function explain(error: unknown, usage = "bulkhead --help"): Explained {
     return {
       code: "BH_NOT_INSTALLED",
       message: `Cannot use the kit in this database: ${message}`,
-      hint: "apply the migrations first: supabase db push",
+      hint:
+        "apply the migrations: supabase db push; where an older kit is installed, bulkhead upgrade first",
       exit: EXIT.unknown,
+    };
+  }
+  // A column that the command knows and the database does not: catalogs keep theirs, so it is the kit's.
+  if (code === "42703" && error instanceof Error && error.name === "PostgresError") {
+    return {
+      code: "BH_KIT_VERSION",
+      message: `Cannot read the kit in this database: ${message}`,
+      hint: "the database has another version of it: bulkhead upgrade, then supabase db push",
+      exit: EXIT.unknown,
+    };
+  }
+  if (code === "55P03") {
+    return {
+      code: "BH_LOCKED",
+      message: `Cannot get a lock in time: ${message}`,
+      hint:
+        "another session holds it: select pid, query from pg_stat_activity where state <> 'idle'; try again when it has ended",
+      exit: EXIT.unavailable,
     };
   }
   if (error instanceof Error && error.name === "PostgresError" && code !== undefined) {

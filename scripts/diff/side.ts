@@ -3,7 +3,7 @@ import { readBoundary } from "../../functions/_core/adapters/boundary-source.ts"
 import type { PlacedStatement } from "../../functions/_core/diff/locate.ts";
 import { parseSnapshot, type Snapshot } from "../../functions/_core/diff/snapshot.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
-import { openDatabase } from "../cli/database.ts";
+import { limitLocks, openDatabase } from "../cli/database.ts";
 import { migrate } from "./migrated.ts";
 import { isFolder, migrationFiles } from "./migrations.ts";
 
@@ -29,6 +29,7 @@ export async function readSide(side: string): Promise<Side> {
   if (side.startsWith("env:")) {
     const sql = await openDatabase(side.slice(4));
     try {
+      await limitLocks(sql);
       return { ...plain, snapshot: await readBoundary(sql, "database") };
     } finally {
       await sql.end({ timeout: 5 });
