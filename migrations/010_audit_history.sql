@@ -98,6 +98,11 @@ returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 1
+set bytea_output = 'hex'
 as $$
 #variable_conflict use_variable
 declare
@@ -498,6 +503,10 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 1
+set bytea_output = 'hex'
 -- What is joined here has no statistics: taken for one row, it would be gone through in squares.
 set enable_nestloop = off
 set jit = off
@@ -867,6 +876,11 @@ returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 1
+set bytea_output = 'hex'
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -901,8 +915,12 @@ returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-set row_security = off
 set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 1
+set bytea_output = 'hex'
+set row_security = off
 as $$
 #variable_conflict use_variable
 declare
@@ -1341,6 +1359,11 @@ returns setof bulkhead.undo_step
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 1
+set bytea_output = 'hex'
 set row_security = off
 as $$
 #variable_conflict use_variable
@@ -1502,6 +1525,11 @@ returns table (tenant_id text, table_name text, action text, rows bigint)
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 1
+set bytea_output = 'hex'
 set row_security = on
 set lock_timeout = '10s'
 as $$
@@ -1517,6 +1545,8 @@ declare
     v_enable text[];
     v_statement text;
     v_rows bigint;
+    v_holder text;
+    v_detail text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
@@ -1555,13 +1585,24 @@ begin
     for v_tenant in select u.tenant_id from pg_temp.bulkhead_undo as u where u.state = 'ready' group by 1 order by 1 loop
         perform bulkhead.set_tenant(v_tenant, coalesce(acting, nullif(v_before[2], ''), 'bulkhead undo'), 'undo:' || coalesce(transaction_id::text, digest));
         v_rows := 0;
-        perform bulkhead.park_values(v_tenant);
-        v_statement := bulkhead.undo_statement(v_tenant);
         tenant_id := v_tenant;
-        for table_name, action, rows in execute v_statement loop
-            v_rows := v_rows + rows;
-            return next;
-        end loop;
+        begin
+            perform bulkhead.park_values(v_tenant);
+            v_statement := bulkhead.undo_statement(v_tenant);
+            for table_name, action, rows in execute v_statement loop
+                v_rows := v_rows + rows;
+                return next;
+            end loop;
+        exception
+            -- The plan sees plain unique constraints; over an expression, with a condition or by exclusion the index itself says no.
+            when unique_violation or exclusion_violation then
+                get stacked diagnostics v_in_the_way = constraint_name, v_holder = table_name, v_detail = pg_exception_detail;
+                raise exception using
+                    errcode = 'BH107',
+                    message = format('Cannot undo: %s of %s holds each value once, and another row has one of those to be put back. Change that row, or undo less: name tables, or a shorter time',
+                        v_in_the_way, v_holder),
+                    detail = v_detail;
+        end;
         if v_rows <> (select count(*) from pg_temp.bulkhead_undo as u where u.tenant_id = v_tenant and u.state = 'ready') then
             raise exception using
                 errcode = 'BH106',

@@ -146,6 +146,49 @@ for (const major of [17, 15] as const) {
       assert.equal(events[3]?.["metadata"]["transaction_id"], Number(x));
     });
 
+    it("what a session prints otherwise is kept exactly: dates, ranges, intervals, floats, bytes, money", async () => {
+      await using w = await world();
+      const { sql } = w;
+      await sql.unsafe(`
+        create table public.odd (at timestamptz, id int, tenant_id uuid, day date, span tstzrange, days datemultirange, gap interval,
+          f double precision, r real, fs float8[], b bytea, bs bytea[], price money, note text, primary key (at, id));
+        select bulkhead.protect('public.odd');
+        insert into public.odd values ('2026-02-03 04:05:06.789012+00', 1, '${ACME}', '2026-02-03', '[2026-02-03 01:00+00, 2026-03-04 02:00+00)',
+          '{[2026-02-03,2026-04-05),[2026-07-08,2026-09-10)}', '-1 year -2 mons +3 days -04:05:06.5', 0.1::float8 + 0.2::float8, 1.1::real / 3,
+          array[1e-300, 1.0 / 3], '\\x00ff27', array['\\x5c'::bytea], 12.5::text::money, 'a')`);
+      const text = "select o::text as row from public.odd as o";
+      const [before] = await sql.unsafe(text);
+      const x = await sql.begin(async (tx) => {
+        await tx.unsafe(
+          `set local datestyle = 'SQL, DMY'; set local timezone = 'Asia/Kolkata'; set local intervalstyle = 'sql_standard';
+          set local extra_float_digits = -3; set local bytea_output = 'escape'; delete from public.odd`,
+        );
+        return (await tx`select pg_current_xact_id()::text as x`)[0]?.["x"] as string;
+      });
+      await undo(sql, x);
+      const [after] = await sql.unsafe(text);
+      assert.equal(after?.["row"], before?.["row"]);
+      const events = await sql`
+        select distinct record_id from bulkhead.audit_events where table_name = 'public.odd' and record_id is not null
+      `;
+      assert.equal(events.length, 1, "one row has one id in the ledger, whoever wrote");
+    });
+
+    it("apply_undo() names the index where a value to be put back is taken, and writes nothing", async () => {
+      await using w = await world();
+      const { sql } = w;
+      await sql`create unique index notes_body on public.notes (tenant_id, lower(body)) where t <> 'draft'`;
+      const x = await written(sql, "update public.notes set body = 'uno' where id = 1");
+      await sql`insert into public.notes (tenant_id, body, t) values (${ACME}, 'ONE', 'w')`;
+      await assert.rejects(
+        undo(sql, x),
+        (error: postgres.PostgresError) =>
+          error.code === "BH107" && /notes_body of notes/.test(error.message),
+      );
+      const [row] = await sql`select body from public.notes where id = 1`;
+      assert.equal(row?.["body"], "uno");
+    });
+
     it("apply_undo() refuses a plan that something was written after, and undoing twice has nothing left to do", async () => {
       await using w = await world();
       const { sql } = w;
