@@ -1,6 +1,5 @@
 import process from "node:process";
 import Table from "cli-table3";
-import { backup } from "./backup.ts";
 import { guard } from "./guard.ts";
 import { ledger } from "./ledger.ts";
 import { lint } from "./lint.ts";
@@ -11,7 +10,6 @@ import { wrapper } from "./wrapper.ts";
 
 const BENCHES: Record<string, () => Promise<Row[]>> = {
   audit: ledger,
-  backup,
   lint,
   guard,
   reads,

@@ -1044,6 +1044,47 @@ $$;
 comment on function bulkhead.observed_columns(regclass) is 'Columns of a table and their types, as the catalogs have them now';
 revoke all on function bulkhead.observed_columns(regclass) from public;
 
+create function bulkhead.platform_schemas()
+returns name[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select array[
+        'information_schema', 'auth', 'storage', 'realtime', '_realtime', 'supabase_functions', 'supabase_migrations', 'graphql',
+        'graphql_public', 'extensions', 'vault', 'pgsodium', 'pgsodium_masks', 'cron', 'net', 'pgbouncer', '_analytics',
+        '_supavisor', 'pgmq', 'pgtle', 'topology', 'tiger', 'tiger_data', 'bulkhead', 'bulkhead_api'
+    ]::name[]
+$$;
+comment on function bulkhead.platform_schemas() is 'Schemas that belong to the platform or the kit, not to the application';
+revoke all on function bulkhead.platform_schemas() from public;
+
+create function bulkhead.functions_of_policies(relation regclass)
+returns setof text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select distinct f.oid::regprocedure::text
+    from pg_catalog.pg_policy as p
+    join pg_catalog.pg_depend as d
+        on d.classid = 'pg_catalog.pg_policy'::regclass
+        and d.objid = p.oid
+        and d.refclassid = 'pg_catalog.pg_proc'::regclass
+    join pg_catalog.pg_proc as f on f.oid = d.refobjid and f.prokind = 'f'
+    join pg_catalog.pg_namespace as n on n.oid = f.pronamespace
+    where p.polrelid = relation
+        -- The platform's and the kit's own have rules of their own, or none.
+        and n.nspname <> all (bulkhead.platform_schemas())
+        and not exists (
+            select
+            from pg_catalog.pg_depend as member
+            where member.classid = 'pg_catalog.pg_proc'::regclass and member.objid = f.oid and member.deptype = 'e'
+        )
+$$;
+comment on function bulkhead.functions_of_policies(regclass) is 'The application''s functions that the policies of a table ask';
+revoke all on function bulkhead.functions_of_policies(regclass) from public;
+
 create function bulkhead.observed_state(relation regclass)
 returns jsonb
 language sql
@@ -1091,6 +1132,11 @@ as $$
             join pg_catalog.pg_class as c on c.oid = i.indexrelid
             where i.indrelid = relation and (i.indisunique or i.indisexclusion)
         ),
+        -- What its policies ask: such a function decides as much as the policy's own words.
+        'functions', (
+            select coalesce(jsonb_object_agg(asked.signature, pg_get_functiondef(asked.signature::regprocedure)), '{}')
+            from bulkhead.functions_of_policies(relation) as asked (signature)
+        ),
         'replica_identity', (
             select case c.relreplident when 'd' then 'default' when 'f' then 'full' when 'n' then 'nothing'
                 else (select format('using index %I', x.relname) from pg_catalog.pg_index as i
@@ -1131,6 +1177,7 @@ as $$
                     select * from jsonb_each(observed -> 'triggers') as o where o.key like 'bulkhead\_%'
                 ) as t
             ),
+            'functions', coalesce(observed -> 'functions', '{}') || coalesce(declared -> 'functions', '{}'),
             'uniques', coalesce(declared -> 'uniques', observed -> 'uniques'),
             'replica_identity', coalesce(declared -> 'replica_identity', observed -> 'replica_identity')
         )

@@ -249,21 +249,6 @@ comment on view bulkhead.exposed_schemas is
     'Schemas that requests can reach: the configured ones, those that PostgREST serves, and public while API roles may use it';
 revoke all on bulkhead.exposed_schemas from public, anon, authenticated, service_role;
 
-create function bulkhead.platform_schemas()
-returns name[]
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select array[
-        'information_schema', 'auth', 'storage', 'realtime', '_realtime', 'supabase_functions', 'supabase_migrations', 'graphql',
-        'graphql_public', 'extensions', 'vault', 'pgsodium', 'pgsodium_masks', 'cron', 'net', 'pgbouncer', '_analytics',
-        '_supavisor', 'pgmq', 'pgtle', 'topology', 'tiger', 'tiger_data', 'bulkhead', 'bulkhead_api'
-    ]::name[]
-$$;
-comment on function bulkhead.platform_schemas() is 'Schemas that belong to the platform or the kit, not to the application';
-revoke all on function bulkhead.platform_schemas() from public;
-
 -- Every partition and inheritance child under a protected table, at any depth.
 create view bulkhead.table_family
 with (security_invoker = true)

@@ -106,7 +106,8 @@ select
     format('%s.%I', relations.name, c.conname),
     pg_get_constraintdef(c.oid),
     format('alter table %1$s drop constraint if exists %2$I; alter table %1$s add constraint %2$I %3$s;', relations.name, c.conname, pg_get_constraintdef(c.oid)),
-    null
+    -- A further one on the ledger refuses events.
+    case when c.contype <> 'n' and relations.name ~ '^bulkhead\.audit_(events|seals|eras|shares|leaves)$' then format('alter table %s drop constraint %I;', relations.name, c.conname) end
 from relations
 join pg_catalog.pg_constraint as c
     on c.conrelid = relations.oid
@@ -390,6 +391,10 @@ set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
+    -- After the first time this takes what it finds for what was installed: whoever calls it is on record.
+    if exists (select from bulkhead.kit_facts where kind <> 'settings') or exists (select from bulkhead.protected_tables) then
+        perform bulkhead.log_change('declare_kit', 'bulkhead.kit_facts', null, null);
+    end if;
     delete from bulkhead.kit_facts where kind <> 'settings';
     insert into bulkhead.kit_facts (kind, subject, fact, restore_sql)
     select

@@ -14,6 +14,9 @@ as $$
         when name = 'row_security' then value in ('off', 'false', 'no', '0')
         when name = 'pgrst.db_schemas' then value ~ '(^|[ ,"])bulkhead([ ,"]|$)'
         when name = 'pgrst.db_anon_role' then trim(both ' "' from value) not in ('', 'anon')
+        -- PostgREST takes the role from this claim; what users write about themselves must not name it.
+        when name = 'pgrst.jwt_role_claim_key' then value ~* 'user_?meta'
+        when name = 'event_triggers' then value in ('off', 'false', 'no', '0')
         when name = 'role' then value <> 'none'
         when name = 'lo_compat_privileges' then value in ('on', 'true', 'yes', '1')
         when name ~ '^(bulkhead|request)\.' then value <> ''
@@ -49,7 +52,7 @@ cross join lateral (
     select case defaults.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types' else 'schemas' end as plural
 ) as kinds
 where acl.grantee <> defaults.defaclrole
-    and (acl.grantee = 0 or grantee.rolname = 'anon' or acl.is_grantable or namespace.nspname in ('bulkhead', 'bulkhead_api'))
+    and (acl.grantee = 0 or coalesce(pg_has_role(to_regrole('anon')::oid, acl.grantee, 'usage'), false) or acl.is_grantable or namespace.nspname in ('bulkhead', 'bulkhead_api'))
     -- What Postgres gives everybody anyway.
     and not (defaults.defaclnamespace = 0 and acl.grantee = 0 and defaults.defaclobjtype in ('f', 'T'))
     and (
@@ -60,10 +63,14 @@ where acl.grantee <> defaults.defaclrole
 union all
 select
     'setting',
-    format('setting:%s:%s:%s', held.setdatabase <> 0, role.rolname, entry.text),
+    format('setting:%s:%s:%s', held.setdatabase <> 0, role.rolname, case when entry.text like 'pgrst.jwt_secret=%' then md5(entry.text) else entry.text end),
     concat_ws(' ', case when held.setdatabase <> 0 then 'database' end, role.rolname, split_part(entry.text, '=', 1)),
-    format('It was set to %s after the kit looked last', substr(entry.text, strpos(entry.text, '=') + 1)),
     case
+        when entry.text like 'pgrst.jwt_secret=%' then 'It was set after the kit looked last: whoever can connect reads it in the catalogs and signs tokens with it'
+        else format('It was set to %s after the kit looked last', substr(entry.text, strpos(entry.text, '=') + 1))
+    end,
+    case
+        when role.oid is null and held.setdatabase = 0 then format('alter role all reset %s;', split_part(entry.text, '=', 1))
         when role.oid is null then format('alter database %I reset %s;', current_database(), split_part(entry.text, '=', 1))
         when held.setdatabase <> 0 then format('alter role %I in database %I reset %s;', role.rolname, current_database(), split_part(entry.text, '=', 1))
         else format('alter role %I reset %s;', role.rolname, split_part(entry.text, '=', 1))
@@ -79,7 +86,7 @@ where held.setdatabase in (0, (select d.oid from pg_catalog.pg_database as d whe
         or role.rolname in (select request.rolname from bulkhead.request_roles as request)
     )
     and split_part(entry.text, '=', 1) in (
-        'search_path', 'pgrst.db_pre_request', 'pgrst.db_extra_search_path', 'local_preload_libraries', 'session_preload_libraries'
+        'search_path', 'pgrst.db_pre_request', 'pgrst.db_extra_search_path', 'pgrst.jwt_secret', 'pgrst.jwt_role_claim_key', 'local_preload_libraries', 'session_preload_libraries'
     )
 union all
 select
@@ -161,6 +168,19 @@ as $$
         where proc.pronamespace = 'bulkhead'::regnamespace
             and proc.proname = part.name
     )
+    union all
+    select bulkhead.offence_row(
+        'kit_installed',
+        'bulkhead.kit_facts',
+        'What the migrations installed is not on record, so no change of it would be noticed: ' || string_agg(part.kind, ', ' order by part.kind),
+        'select bulkhead.declare_kit();',
+        'select kind, count(*) from bulkhead.kit_facts group by kind'
+    )
+    from unnest(array['column', 'constraint', 'execute', 'owner', 'policy', 'schema', 'trigger', 'view']) as part (kind)
+    where not exists (select from bulkhead.kit_facts as facts where facts.kind = part.kind)
+        -- Before the last migration nothing is on record.
+        and exists (select from bulkhead.kit_functions as declared where declared.signature = 'bulkhead.declare_kit()')
+    having count(*) > 0
     union all
     select bulkhead.offence_row(
         'settings_configured',
@@ -246,31 +266,51 @@ as $$
         -- Children of protected tables have a rule of their own.
         and not exists (select from bulkhead.table_family as family where family.child = exposed.oid)
     union all
-    -- An exemption is a statement; a tenant column that the API can read says otherwise.
+    -- An exemption is a statement; a tenant column, or a key to tenants' rows, that the API can read says otherwise.
     select bulkhead.offence_row(
         'exempt_table_exposed',
         format('%I.%I', namespace.nspname, class.relname),
-        format('It is exempt, yet has the tenant column %I and API roles may use it', settings.tenant_column),
-        format('revoke all on table %I.%I from public, anon, authenticated;', namespace.nspname, class.relname),
+        format('It is exempt, yet %s and API roles may use it', held.reason),
+        format('revoke all on table %I.%I from public, anon, authenticated, bulkhead_service%s;', namespace.nspname, class.relname, held.others),
         format('select relacl from pg_catalog.pg_class where oid = %L::regclass', format('%I.%I', namespace.nspname, class.relname))
     )
     from bulkhead.exempt_tables as exempt
     cross join bulkhead.settings as settings
     join pg_catalog.pg_class as class on class.oid = exempt.relation
     join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
-    join pg_catalog.pg_attribute as tenant
-        on tenant.attrelid = class.oid
-        and tenant.attname = settings.tenant_column
-        and not tenant.attisdropped
-    where exists (
+    cross join lateral (
         select
-        from bulkhead.request_roles as role
-        where role.obeys_rls
-            and (
-                has_table_privilege(role.oid, class.oid, 'select, insert, update, delete, truncate')
-                or has_any_column_privilege(role.oid, class.oid, 'select, insert, update')
-            )
-    )
+            coalesce(
+                (
+                    select format('has the tenant column %I', tenant.attname)
+                    from pg_catalog.pg_attribute as tenant
+                    where tenant.attrelid = class.oid
+                        and tenant.attname = settings.tenant_column
+                        and not tenant.attisdropped
+                ),
+                (
+                    select 'its rows point to those of ' || string_agg(distinct key.confrelid::regclass::text, ', ')
+                    from pg_catalog.pg_constraint as key
+                    where key.conrelid = class.oid
+                        and key.contype = 'f'
+                        and (
+                            key.confrelid = settings.tenants_table
+                            or key.confrelid in (select t.relation from bulkhead.protected_tables as t)
+                        )
+                )
+            ) as reason,
+            (select string_agg(format(', %I', direct.role), '') from unnest(settings.direct_roles) as direct (role)) as others
+    ) as held
+    where held.reason is not null
+        and exists (
+            select
+            from bulkhead.request_roles as role
+            where role.obeys_rls
+                    and (
+                    has_table_privilege(role.oid, class.oid, 'select, insert, update, delete, truncate')
+                    or has_any_column_privilege(role.oid, class.oid, 'select, insert, update')
+                )
+        )
     union all
     select bulkhead.offence_row(
         'protected_table_missing',
@@ -350,6 +390,17 @@ as $$
     )
     from bulkhead.protected_catalog as t
     where not coalesce(t.declared ?& array['constraints', 'policies', 'triggers'], false)
+    union all
+    select bulkhead.offence_row(
+        'declaration_missing',
+        t.qualified,
+        case when t.is_tenants_table then 'It is on record as the tenants table, and is not' else 'It is the tenants table, and is not on record as such' end,
+        format('update bulkhead.protected_tables set is_tenants_table = not is_tenants_table where relation = %L::regclass;', t.qualified),
+        'select relation, is_tenants_table from bulkhead.protected_tables'
+    )
+    from bulkhead.protected_catalog as t
+    cross join bulkhead.settings as settings
+    where t.is_tenants_table <> (t.relation = settings.tenants_table)
 $$;
 comment on function bulkhead.offences_of_classification() is 'Offenders of the rules about which tables are whose';
 revoke all on function bulkhead.offences_of_classification() from public;
@@ -628,6 +679,16 @@ as $$
             where a.attrelid = t.relation
                 and a.attname = any (t.key_columns)
         )
+        -- Over what points to a row of the same tenant it is unique within the tenant by itself.
+        and not exists (
+            select
+            from pg_catalog.pg_constraint as key
+            where key.conrelid = t.relation
+                and key.contype = 'f'
+                and key.confrelid in (select parent.relation from tables as parent where not parent.is_tenants_table)
+                and t.tenant_number = any (key.conkey)
+                and array_remove(key.conkey, t.tenant_number) <@ i.indkey::smallint[]
+        )
         and t.declared ? 'uniques'
         and not t.declared -> 'uniques' ? index_class.relname::text
     union all
@@ -879,6 +940,19 @@ as $$
             where p.relation = t.relation
                 and p.polname = was.name
         )
+    union all
+    select bulkhead.offence_row(
+        'policy_changed',
+        asked.signature,
+        format('It is not the function that was declared, and policies of %s ask it', string_agg(t.qualified, ', ' order by t.qualified)),
+        min(t.declared -> 'functions' ->> asked.signature) || ';',
+        format('select pg_get_functiondef(%L::regprocedure)', asked.signature)
+    )
+    from tables as t
+    cross join lateral bulkhead.functions_of_policies(t.relation) as asked (signature)
+    where t.declared -> 'functions' ? asked.signature
+        and t.declared -> 'functions' ->> asked.signature <> pg_get_functiondef(asked.signature::regprocedure)
+    group by asked.signature
 $$;
 comment on function bulkhead.offences_of_policies() is 'Offenders of the rules about row level security';
 revoke all on function bulkhead.offences_of_policies() from public;
@@ -914,10 +988,16 @@ as $$
         format('select relacl from pg_catalog.pg_class where oid = %L::regclass', t.qualified)
     )
     from bulkhead.protected_catalog as t
-    join bulkhead.request_roles as role
+    join pg_catalog.pg_roles as role
         on not role.rolsuper
         and role.rolname <> 'anon'
         and role.oid <> t.relowner
+        and (
+            role.oid in (select request.oid from bulkhead.request_roles as request)
+            -- Whoever puts a trigger on it runs code of theirs as everybody who writes.
+            or role.oid in (select acl.grantee from aclexplode(t.relacl) as acl)
+            and role.oid not in (select trusted.oid from bulkhead.trusted_roles as trusted)
+        )
         and (
             has_table_privilege(role.oid, t.relation, 'truncate, trigger')
             or has_any_column_privilege(role.oid, t.relation, 'references')
@@ -974,6 +1054,29 @@ as $$
         and not exists (select from bulkhead.trusted_roles as trusted where trusted.oid = role.oid)
     union all
     select bulkhead.offence_row(
+        'role_bypasses_rls',
+        role.rolname,
+        case
+            when role.rolreplication then 'It may log in and stream every change of every tenant, and nobody declared it a platform role'
+            else 'It may make itself a member of any role, and nobody declared it a platform role'
+        end,
+        format('alter role %I%s%s;', role.rolname, case when role.rolreplication then ' noreplication' else '' end,
+            case when role.rolcreaterole then ' nocreaterole' else '' end),
+        format('select rolreplication, rolcreaterole from pg_catalog.pg_roles where rolname = %L', role.rolname)
+    )
+    from pg_catalog.pg_roles as role
+    where (
+            role.rolreplication and role.rolcanlogin
+            -- From 16 on it is a member of what it made itself, and no more.
+            or role.rolcreaterole and current_setting('server_version_num')::integer < 160000
+        )
+        and not role.rolsuper
+        and not role.rolbypassrls
+        and not exists (select from bulkhead.request_roles as request where request.oid = role.oid)
+        and not exists (select from bulkhead.trusted_roles as trusted where trusted.oid = role.oid)
+        and role.rolname <> 'bulkhead_audit'
+    union all
+    select bulkhead.offence_row(
         'kit_grant',
         format('%I.%I', namespace.nspname, class.relname),
         format('%s may read or write what the kit believes in', string_agg(role.rolname, ', ' order by role.rolname)),
@@ -999,6 +1102,24 @@ as $$
         and class.relname not like 'audit\_events%'
         and class.relname not like 'audit\_leaves%'
         and class.relname not in ('audit_seals', 'audit_eras', 'audit_shares')
+    group by namespace.nspname, class.relname
+    union all
+    select bulkhead.offence_row(
+        'kit_grant',
+        format('%I.%I', namespace.nspname, class.relname),
+        format('%s may draw or set the kit''s numbers', string_agg(role.rolname, ', ' order by role.rolname)),
+        format(
+            'revoke all on sequence %I.%I from public, %s;',
+            namespace.nspname, class.relname, string_agg(format('%I', role.rolname), ', ' order by role.rolname)
+        ),
+        format('select relacl from pg_catalog.pg_class where oid = %L::regclass', format('%I.%I', namespace.nspname, class.relname))
+    )
+    from pg_catalog.pg_class as class
+    join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    join bulkhead.request_roles as role on not role.rolsuper
+    where namespace.nspname in ('bulkhead', 'bulkhead_api')
+        -- One after the other: of what is no sequence the second question is an error.
+        and case when class.relkind = 'S' then has_sequence_privilege(role.oid, class.oid, 'usage, update') else false end
     group by namespace.nspname, class.relname
 $$;
 comment on function bulkhead.offences_of_grants() is 'Offenders of the rules about grants, owners and roles';
@@ -1131,9 +1252,16 @@ as $$
         format('select nspacl from pg_catalog.pg_namespace where nspname = %L', namespace.nspname)
     )
     from pg_catalog.pg_namespace as namespace
-    join bulkhead.request_roles as role
+    join pg_catalog.pg_roles as role
         on not role.rolsuper
         and has_schema_privilege(role.oid, namespace.oid, 'create')
+        and (
+            role.oid in (select request.oid from bulkhead.request_roles as request)
+            or role.oid in (select acl.grantee from aclexplode(namespace.nspacl) as acl)
+            and role.oid <> namespace.nspowner
+            and role.rolname <> 'bulkhead_audit'
+            and role.oid not in (select trusted.oid from bulkhead.trusted_roles as trusted)
+        )
     where namespace.nspname in ('bulkhead', 'bulkhead_api')
         or namespace.oid in (select served.oid from bulkhead.exposed_schemas as served)
     group by namespace.nspname
@@ -1284,7 +1412,11 @@ as $$
             when request.oid is not null then
                 target.oid in (select powerful.oid from powerful)
                 or target.oid in (select other.oid from bulkhead.request_roles as other)
+                -- What watches the server shows one tenant the statements of another.
+                or target.rolname in ('pg_monitor', 'pg_read_all_stats', 'pg_stat_scan_tables', 'pg_signal_backend')
+            -- Whoever may become authenticated writes the claims too, and is any member that they name.
             else target.oid in (select powerful.oid from powerful)
+                or member.rolcanlogin and target.rolname = 'authenticated'
         end
         -- What a member of an unprivileged role can reach is found at that role first.
     group by member.oid, member.rolname
@@ -1318,6 +1450,7 @@ as $$
             else format('Every session starts with %s = %s', setting.name, setting.value)
         end,
         case
+            when role.oid is null and held.setdatabase = 0 then format('alter role all reset %s;', setting.quoted)
             when role.oid is null then format('alter database %I reset %s;', current_database(), setting.quoted)
             when held.setdatabase <> 0 then format('alter role %I in database %I reset %s;', role.rolname, current_database(), setting.quoted)
             else format('alter role %I reset %s;', role.rolname, setting.quoted)
@@ -1347,7 +1480,7 @@ as $$
         format('select * from pg_catalog.pg_settings where name = %L', setting.name)
     )
     from pg_catalog.pg_settings as setting
-    where setting.name in ('session_replication_role', 'row_security', 'lo_compat_privileges')
+    where setting.name in ('session_replication_role', 'row_security', 'lo_compat_privileges', 'event_triggers')
         and setting.source in ('configuration file', 'command line', 'environment variable', 'global')
         and bulkhead.is_dangerous_setting(setting.name, setting.reset_val)
     union all
@@ -1467,6 +1600,59 @@ $$;
 comment on function bulkhead.offences_of_replication() is 'Offenders of the rules about publications, replica identities and subscriptions';
 revoke all on function bulkhead.offences_of_replication() from public;
 
+-- A word in a comment or in a message to people is no code; a string that is run as SQL is.
+create function bulkhead.code_of(body text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select lower(regexp_replace(body, '(''(?:[^'']|'''')*'')|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', '\1 ', 'g'))
+$$;
+comment on function bulkhead.code_of(text) is 'A function''s body in lower case without its comments; what looks like one in a string stays';
+revoke all on function bulkhead.code_of(text) from public;
+
+create function bulkhead.without_strings(code text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select regexp_replace(code, '''(?:[^'']|'''')*''', '''''', 'g')
+$$;
+comment on function bulkhead.without_strings(text) is 'Code with its strings emptied';
+revoke all on function bulkhead.without_strings(text) from public;
+
+create function bulkhead.relations_in(code text)
+returns text[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    with words (part) as (
+        -- After the words that a relation follows, in a list after FROM, and whatever carries a schema.
+        select concat_ws('.', found.parts[1], found.parts[2])
+        from regexp_matches(
+            code,
+            '\m(?:from|join|into|update|using|only|table|copy|truncate)\s+(?:(?:only|lateral|strict|table)\s+)*'
+            '(?:("[^"]+"|[^\s".,;()=<>|:''*+/-]+)\s*\.\s*)?("[^"]+"|[^\s".,;()=<>|:''*+/-]+)', 'g'
+        ) as found (parts)
+        union
+        select regexp_replace(trim(item), '\s.*$', '')
+        from regexp_matches(
+            code, '\mfrom\s+((?:[^\s,;()''=]+(?:\s+(?:as\s+)?[^\s,;()''=]+)?\s*,\s*)+[^\s,;()''=]+)', 'g'
+        ) as found (parts)
+        cross join lateral string_to_table(found.parts[1], ',') as item
+        union
+        select concat_ws('.', found.parts[1], found.parts[2])
+        from regexp_matches(code, '("[^"]+"|[^\s".,;()=<>|:''*+/-]+)\s*\.\s*("[^"]+"|[^\s".,;()=<>|:''*+/-]+)', 'g') as found (parts)
+    )
+    select coalesce(array_agg(replace(words.part, '"', '')), '{}')
+    from words
+$$;
+comment on function bulkhead.relations_in(text) is 'What a function''s code may name as a relation: name, or schema.name, in lower case';
+revoke all on function bulkhead.relations_in(text) from public;
+
 create function bulkhead.offences_of_code()
 returns setof bulkhead.offence
 language sql
@@ -1538,18 +1724,32 @@ as $$
         where class.relkind in ('v', 'm')
             and roles.names is not null
     ),
-    definers as (
+    routines as materialized (
         select
             proc.oid,
+            proc.proname,
+            proc.pronargs,
+            proc.prosecdef,
             proc.prorettype,
             proc.proconfig,
             proc.proowner,
-            lower(coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc)) as body,
+            namespace.oid as namespace,
             namespace.nspname,
-            proc.oid::regprocedure::text as signature
+            proc.oid::regprocedure::text as signature,
+            language.lanname,
+            code.body,
+            -- What is put together as it runs has its tables in strings.
+            case when code.body ~ '\mexecute\M' or language.lanname not in ('sql', 'plpgsql') then code.body else bulkhead.without_strings(code.body) end as words,
+            code.body ~ 'bulkhead\.current_tenant|auth\.(uid|jwt|email)|request\.jwt|bulkhead\.member_tenants' as is_asking,
+            namespace.oid in (select served.oid from bulkhead.exposed_schemas as served) as is_served
         from pg_catalog.pg_proc as proc
-        join bulkhead.exposed_schemas as namespace on namespace.oid = proc.pronamespace
-        where proc.prosecdef
+        join pg_catalog.pg_namespace as namespace on namespace.oid = proc.pronamespace
+        join pg_catalog.pg_language as language on language.oid = proc.prolang
+        cross join lateral (select bulkhead.code_of(coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc)) as body) as code
+        where proc.prokind in ('f', 'p')
+            and namespace.nspname !~ '^pg_'
+            and namespace.nspname <> all (bulkhead.platform_schemas())
+            and language.lanname not in ('c', 'internal')
             and not exists (
                 select
                 from pg_catalog.pg_depend as member
@@ -1557,6 +1757,49 @@ as $$
                     and member.objid = proc.oid
                     and member.deptype = 'e'
             )
+    ),
+    precious (name) as (
+        select lower(format('%s.%s', namespace.nspname, class.relname))
+        from (
+            select t.relation
+            from bulkhead.protected_catalog as t
+            union
+            select readers.reader
+            from readers
+            union
+            select class.oid
+            from pg_catalog.pg_class as class
+            where class.relnamespace = 'bulkhead'::regnamespace
+                and class.relkind in ('r', 'p')
+        ) as source
+        join pg_catalog.pg_class as class on class.oid = source.relation
+        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    ),
+    workers as materialized (
+        -- Those whose own code works on tenants' rows.
+        select
+            routines.oid,
+            string_agg(distinct split_part(precious.name, '.', 2), ', ') as names
+        from routines
+        cross join lateral unnest(bulkhead.relations_in(routines.words)) as said (name)
+        join precious on said.name in (precious.name, split_part(precious.name, '.', 2))
+        group by routines.oid
+    ),
+    definers as materialized (
+        select
+            routines.*,
+            string_agg(quote_ident(role.rolname), ', ' order by role.rolname) as callers
+        from routines
+        left join bulkhead.request_roles as role
+            on role.obeys_rls
+            and has_schema_privilege(role.oid, routines.namespace, 'usage')
+            and has_function_privilege(role.oid, routines.oid, 'execute')
+        where routines.prosecdef
+        group by
+            routines.oid, routines.proname, routines.pronargs, routines.prosecdef, routines.prorettype, routines.proconfig, routines.proowner,
+            routines.namespace, routines.nspname, routines.signature, routines.lanname, routines.body, routines.words, routines.is_asking, routines.is_served
+        having routines.is_served
+            or count(role.oid) > 0
     )
     select bulkhead.offence_row(
         'view_bypasses_rls',
@@ -1598,7 +1841,7 @@ as $$
         'definer_search_path',
         d.signature,
         'It runs with its owner''s rights and its caller''s search_path: whoever creates an object in front decides what it does',
-        format('alter function %s set search_path = pg_catalog, %I, pg_temp;', d.signature, d.nspname),
+        format('alter routine %s set search_path = pg_catalog, %I, pg_temp;', d.signature, d.nspname),
         format('select proconfig from pg_catalog.pg_proc where oid = %L::regprocedure', d.signature)
     )
     from definers as d
@@ -1612,12 +1855,13 @@ as $$
         'definer_anon',
         d.signature,
         'Anybody may call it without logging in, and it runs with its owner''s rights',
-        format('revoke execute on function %s from public, anon;', d.signature),
+        format('revoke execute on routine %s from public, anon;', d.signature),
         format('select proacl from pg_catalog.pg_proc where oid = %L::regprocedure', d.signature)
     )
     from definers as d
     join pg_catalog.pg_roles as anon on anon.rolname = 'anon'
     where has_function_privilege(anon.oid, d.oid, 'execute')
+        and (d.is_served or has_schema_privilege(anon.oid, d.namespace, 'usage'))
         -- A trigger function cannot be called as such.
         and d.prorettype not in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
     union all
@@ -1625,8 +1869,11 @@ as $$
     select bulkhead.offence_row(
         'definer_reads_tenants',
         d.signature,
-        format('It works on %s as its owner, past every policy, and never asks who is calling', named.names),
-        format('alter function %s security invoker;', d.signature),
+        case
+            when works.names is not null then format('It works on %s as its owner, past every policy, and never asks who is calling', works.names)
+            else 'It runs SQL that is put together as it runs, as its owner, past every policy, and never asks who is calling'
+        end,
+        format('alter routine %s security invoker;', d.signature),
         format('select pg_get_functiondef(%L::regprocedure)', d.signature)
     )
     from definers as d
@@ -1634,28 +1881,30 @@ as $$
         on owner.oid = d.proowner
         and (owner.rolbypassrls or owner.rolsuper)
     cross join lateral (
-        select string_to_array(regexp_replace(d.body, '[^a-z0-9_]+', ' ', 'g'), ' ') as list
-    ) as words
-    cross join lateral (
-        select string_agg(precious.name, ', ' order by precious.name) as names
-        from (
-            select t.table_name::text as name
-            from bulkhead.protected_catalog as t
-            union
-            values ('audit_events'), ('audit_logs')
-        ) as precious
-        where lower(precious.name) = any (words.list)
-            or precious.name ~ '[^A-Za-z0-9_]' and strpos(d.body, lower(precious.name)) > 0
-    ) as named
-    where named.names is not null
-        and d.prorettype not in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
-        and d.body !~ 'bulkhead\.current_tenant|auth\.(uid|jwt|email)|request\.jwt|bulkhead\.member_tenants'
-        and exists (
-            select
-            from bulkhead.request_roles as role
-            where role.obeys_rls
-                and has_function_privilege(role.oid, d.oid, 'execute')
+        select coalesce(
+            (select w.names from workers as w where w.oid = d.oid),
+            -- What it calls does the work, with its rights.
+            (
+                select string_agg(distinct w.names, ', ')
+                from regexp_matches(d.words, '("[^"]+"|[^\s".,;()=<>|:''*+/-]+)\s*\(', 'g') as called (parts)
+                join routines as callee
+                    on lower(callee.proname) = replace(called.parts[1], '"', '')
+                    and callee.oid <> d.oid
+                    and not callee.is_asking
+                join workers as w on w.oid = callee.oid
+            )
+        ) as names
+    ) as works
+    where (
+            works.names is not null
+            -- More than EXECUTE of one fixed string, and something of its caller's to put into it.
+            or d.lanname = 'plpgsql'
+            and d.pronargs > 0
+            and bulkhead.without_strings(d.body) ~ '\mexecute\s+(?!function\M|procedure\M|''''\s*(;|using\M|into\M))'
         )
+        and d.prorettype not in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
+        and not d.is_asking
+        and d.callers is not null
     union all
     select bulkhead.offence_row(
         'function_leakproof',

@@ -250,6 +250,39 @@ as $$
         and class.relispartition
     where class.relpersistence <> 'p'
     union all
+    select bulkhead.offence_row(
+        'ledger_changed',
+        format('constraint %s.%I', ledger.qualified, c.conname),
+        format('It refuses events, and with them the writes that they tell of: %s', pg_get_constraintdef(c.oid)),
+        format('alter table %s drop constraint %I;', ledger.qualified, c.conname),
+        format('select pg_get_constraintdef(%s)', c.oid)
+    )
+    from ledger
+    join pg_catalog.pg_class as class
+        on class.oid = ledger.oid
+        and class.relispartition
+    join pg_catalog.pg_constraint as c
+        on c.conrelid = ledger.oid
+        and c.contype in ('c', 'p', 'u', 'x', 'f')
+        and c.coninhcount = 0
+        and c.conparentid = 0
+    union all
+    select bulkhead.offence_row(
+        'ledger_changed',
+        format('index %s', index_class.relname),
+        format('It is unique, so that %s refuses events, and with them the writes that they tell of', ledger.qualified),
+        format('drop index bulkhead.%I;', index_class.relname),
+        format('select pg_get_indexdef(%s)', i.indexrelid)
+    )
+    from ledger
+    join pg_catalog.pg_index as i
+        on i.indrelid = ledger.oid
+        and i.indisunique
+        and ledger.qualified like 'bulkhead.audit\_events%'
+    join pg_catalog.pg_class as index_class on index_class.oid = i.indexrelid
+    where not exists (select from pg_catalog.pg_constraint as owning where owning.conindid = i.indexrelid)
+        and not index_class.relispartition
+    union all
     select offence
     from bulkhead.offences_of_kit() as offence
     where offence.rule = 'ledger_changed'
@@ -555,8 +588,10 @@ as $$
             g.tgenabled,
             proc.oid::regprocedure::text as signature,
             language.lanname,
-            -- Without comments and in lower case, or a comment could hide what follows it.
-            lower(regexp_replace(regexp_replace(proc.prosrc, '--[^\n]*', ' ', 'g'), '/\*.*?\*/', ' ', 'g')) as body,
+            -- Without comments, or one could hide what follows it; and without what it does for DELETE alone.
+            regexp_replace(
+                bulkhead.code_of(proc.prosrc), 'tg_op\s*?=\s*?''delete''[^;]*?\mthen\M.*?\mreturn\s+?old\M', '', 'g'
+            ) as body,
             regexp_replace(pg_get_triggerdef(g.oid), ' ON \S+ ', ' ON ') as definition,
             coalesce(
                 (was.state ->> 'function' = proc.oid::regprocedure::text and was.state ->> 'body' = md5(proc.prosrc)
@@ -585,24 +620,30 @@ as $$
         -- Tenant, key, and what points to other rows: a trigger that changes one of these moves the row.
         select
             t.relation,
-            string_agg(distinct lower(regexp_replace(a.attname, '([^A-Za-z0-9_])', '\\\1', 'g')), '|') as pattern
+            string_agg(distinct name.pattern, '|') as pattern,
+            -- A new row's own key may be made here: only what says whose row it is must not.
+            coalesce(string_agg(distinct name.pattern, '|') filter (where a.attname = t.tenant_column or points.is_parent), '(?!)') as insert_pattern
         from bulkhead.protected_catalog as t
         join pg_catalog.pg_attribute as a
             on a.attrelid = t.relation
             and a.attnum > 0
             and not a.attisdropped
+        cross join lateral (select lower(regexp_replace(a.attname, '([^A-Za-z0-9_])', '\\\1', 'g')) as pattern) as name
+        cross join lateral (
+            select exists (
+                select
+                from pg_catalog.pg_constraint as c
+                where c.conrelid = t.relation
+                    and c.contype = 'f'
+                    and c.confrelid in (select known.relation from bulkhead.protected_tables as known)
+                    and a.attnum = any (c.conkey)
+            ) as is_parent
+        ) as points
         where t.relation in (select triggers.relation from triggers)
             and (
                 a.attname = t.tenant_column
                 or a.attname = any (t.key_columns)
-                or exists (
-                    select
-                    from pg_catalog.pg_constraint as c
-                    where c.conrelid = t.relation
-                        and c.contype = 'f'
-                        and c.confrelid in (select known.relation from bulkhead.protected_tables as known)
-                        and a.attnum = any (c.conkey)
-                )
+                or points.is_parent
             )
         group by t.relation
     )
@@ -615,6 +656,8 @@ as $$
     )
     from triggers as g
     join columns on columns.relation = g.relation
+    -- update (16)
+    cross join lateral (select case when g.tgtype::integer & 16 = 0 then columns.insert_pattern else columns.pattern end as pattern) as moving
     cross join lateral (
         select case
             when g.body ~ 'set_config\s*\(|\mset\s+(local\s+|session\s+)?(role|session|row_security|"?bulkhead|"?request)\M|session_replication_role'
@@ -622,9 +665,10 @@ as $$
             -- before (2), each row (1)
             when g.tgtype::integer & 3 <> 3 then null
             when g.lanname <> 'plpgsql' then format('runs before the guard, and nobody can tell what its %s does to the row', g.lanname)
-            when g.body ~ format('\mnew\s*\.\s*"?(%s)"?\s*:=', columns.pattern)
-                or g.body ~ format('(^|;|\mbegin|\mthen|\melse|\mloop)\s*new\s*\.\s*"?(%s)"?\s*=[^=]', columns.pattern)
-                or g.body ~ format('\minto\s+(strict\s+)?([a-z_.]+\s*,\s*)*new\s*\.\s*"?(%s)\M', columns.pattern)
+            when g.body ~ format('\mnew\s*\.\s*"?(%s)"?\s*:=', moving.pattern)
+                or g.body ~ format('(^|;|\mbegin|\mthen|\melse|\mloop)\s*new\s*\.\s*"?(%s)"?\s*=[^=]', moving.pattern)
+                or g.body ~ format('\minto\s+(strict\s+)?([a-z_.]+\s*,\s*)*new\s*\.\s*"?(%s)\M', moving.pattern)
+                or g.body ~ format('\mfor\s+([a-z_.]+\s*,\s*)*new\s*\.\s*"?(%s)\M', moving.pattern)
                 then 'changes tenant, key or parent of a row before the guard sees it'
             when g.body ~ '\mnew\s*:?=[^=]|\minto\s+(strict\s+)?new\s*(;|from\M|using\M)|populate_record|#='
                 then 'replaces the row before the guard sees it'

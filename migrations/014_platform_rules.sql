@@ -146,12 +146,18 @@ as $$
             ))
     ) as rights
     where (rights.may_insert or rights.may_update)
-        -- Without the user, the tenant, and the words between them nothing is left: no role, no invitation, no function.
+        -- Without the row's own columns and the words between them nothing is left: no role, no invitation, no function.
         and regexp_replace(
-            lower(coalesce(p.check_expression, p.using_expression, '')),
+            regexp_replace(lower(coalesce(p.check_expression, p.using_expression, '')), '''(?!request\.jwt)[^'']*''', '', 'g'),
             format(
-                '\m(%s|%s|auth\.uid|auth\.jwt|request\.jwt\.claims|current_setting|nullif|coalesce|sub|uid|jwt|select|as|and|or|true|is|not|null|any|current_tenants?|bulkhead|uuid|text|bigint|integer|jsonb|auth)\M',
-                lower(names.membership_user_column), lower(names.membership_tenant_column)
+                '\m(%s|auth\.uid|auth\.jwt|request\.jwt\.claims|current_setting|nullif|coalesce|sub|uid|jwt|select|as|and|or|true|is|not|null|any|current_tenants?|bulkhead|uuid|text|bigint|integer|jsonb|auth)\M',
+                (
+                    select string_agg(lower(regexp_replace(a.attname, '([^A-Za-z0-9_])', '\\\1', 'g')), '|')
+                    from pg_catalog.pg_attribute as a
+                    where a.attrelid = p.polrelid
+                        and a.attnum > 0
+                        and not a.attisdropped
+                )
             ),
             '', 'g'
         ) !~ '[a-z]'
@@ -167,7 +173,13 @@ set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
     with recursive readers as (
-        select to_regclass('auth.users')::oid as reader
+        -- Sessions and tokens are as good as a login.
+        select class.oid as reader
+        from pg_catalog.pg_class as class
+        join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+        where namespace.nspname in ('auth', 'vault')
+            and class.relkind in ('r', 'p', 'v', 'm')
+            and class.relname <> 'schema_migrations'
         union
         select rewrite.ev_class
         from readers
@@ -202,14 +214,14 @@ as $$
         'auth_users_exposed',
         open_.qualified,
         case
-            when open_.relkind = 'r' then format('%s may use the table of logins itself', open_.names)
-            else format('It shows the logins of all tenants as its owner sees them, and %s may read it', open_.names)
+            when open_.relkind in ('r', 'p') then format('%s may use this table of logins, sessions or secrets itself', open_.names)
+            else format('It shows logins, sessions or secrets of all tenants as its owner sees them, and %s may read it', open_.names)
         end,
         format('revoke all on table %s from public, %s;', open_.qualified, open_.names),
         format('select relacl from pg_catalog.pg_class where oid = %L::regclass', open_.qualified)
     )
     from open_
-    where open_.relkind in ('r', 'm')
+    where open_.relkind in ('r', 'p', 'm')
         or open_.relkind = 'v'
         and not exists (
             select
@@ -222,15 +234,15 @@ as $$
         'auth_users_exposed',
         proc.oid::regprocedure::text,
         'It reads logins with its owner''s rights and never asks who is calling',
-        format('revoke execute on function %s from public, anon, authenticated;', proc.oid::regprocedure),
+        format('revoke execute on routine %s from public, anon, authenticated;', proc.oid::regprocedure),
         format('select pg_get_functiondef(%L::regprocedure)', proc.oid::regprocedure)
     )
     from pg_catalog.pg_proc as proc
     join bulkhead.exposed_schemas as namespace on namespace.oid = proc.pronamespace
-    cross join lateral (select lower(coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc)) as body) as code
+    cross join lateral (select bulkhead.code_of(coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc)) as body) as code
     where proc.prosecdef
         and proc.prorettype not in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
-        and code.body ~ '\mauth\.("?)users\M'
+        and code.body ~ '\mauth\s*\.\s*"?(users|identities|sessions|refresh_tokens|one_time_tokens|mfa_factors)\M'
         and code.body !~ 'auth\.(uid|jwt|email)|bulkhead\.current_tenant|request\.jwt'
         and exists (
             select
@@ -279,13 +291,20 @@ begin
     )).*
     from pg_catalog.pg_policy as p
     join pg_catalog.pg_class as class on class.oid = p.polrelid
-    where class.oid = to_regclass('storage.objects')
+    where (class.oid = to_regclass('storage.objects') or class.oid = to_regclass('storage.buckets') and p.polcmd <> 'r')
         and p.polpermissive
         and exists (
             select
             from unnest(array[pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)]) as part (expression)
+            -- That somebody is logged in says nothing of who; a word in a string is no column.
+            cross join lateral (
+                select regexp_replace(
+                    regexp_replace(part.expression, 'auth\.uid\(\)( AS uid\))?\)* IS NOT NULL', '', 'g'),
+                    '''(?!request\.jwt)[^'']*''', '''''', 'g'
+                ) as words
+            ) as asked
             where part.expression is not null
-                and part.expression !~ 'current_tenant|auth\.uid|auth\.jwt|request\.jwt|owner'
+                and asked.words !~ 'current_tenant|auth\.uid|auth\.jwt|request\.jwt|\mowner(_id)?\M'
         )
         and exists (
             select

@@ -262,3 +262,160 @@ export const benignChanges: Benign[] = [
     superuser: true,
   },
 ];
+
+/** Look-alikes of what the rules about words, keys and neighbours find. */
+export const subtleBenignChanges: Benign[] = [
+  {
+    name: "a definer that speaks of messages in a string",
+    sql:
+      "create function public.plan_name(n integer) returns text language plpgsql stable security definer set search_path = '' as $$ begin if n > 9 then raise exception 'no messages for this plan'; end if; perform pg_notify('events', 'x'); return (select name from public.plans where id = n); end $$; revoke all on function public.plan_name(integer) from public, anon",
+  },
+  {
+    name: "a definer on a column of a table's name",
+    sql:
+      "alter table public.plans add column notes text; create function public.plan_notes(n integer) returns text language sql stable security definer set search_path = '' as $$ select p.notes from public.plans as p where p.id = n $$; revoke all on function public.plan_notes(integer) from public, anon",
+  },
+  {
+    name: "a definer with a comment about messages",
+    sql:
+      "create function public.one() returns integer language sql stable security definer set search_path = '' as $$ select 1 -- not the messages\n $$; revoke all on function public.one() from public, anon",
+  },
+  {
+    name: "one trigger function for all verbs",
+    sql:
+      "create function public.stamp() returns trigger language plpgsql as $$ begin if tg_op = 'DELETE' then return old; end if; new.body := trim(new.body); return new; end $$; create trigger stamp before insert or update on public.messages for each row execute function public.stamp()",
+  },
+  {
+    name: "a trigger that makes sortable keys",
+    sql:
+      "create function public.keyed() returns trigger language plpgsql as $$ begin if new.id is null then new.id := gen_random_uuid(); end if; return new; end $$; create trigger keyed before insert on public.messages for each row execute function public.keyed()",
+  },
+  {
+    name: "a one-to-one child",
+    sql: "alter table public.messages add constraint one_each unique (project_id)",
+  },
+  {
+    name: "an index on the ledger",
+    sql: "create index on bulkhead.audit_events (tenant_id, table_name, created_at)",
+  },
+  {
+    name: "members read their own trail",
+    sql: "grant select on bulkhead.audit_logs, bulkhead.audit_events to authenticated",
+  },
+  {
+    name: "a table let go",
+    sql: "select bulkhead.unprotect('public.notes'); drop table public.notes cascade",
+  },
+  {
+    name: "a monitoring login",
+    sql: "create role datadog login; grant pg_monitor to datadog",
+    superuser: true,
+  },
+  {
+    name: "a search vector",
+    sql:
+      "alter table public.messages add column search tsvector generated always as (to_tsvector('simple', body)) stored; create index on public.messages using gin (search)",
+  },
+  {
+    name: "a row limit of the API",
+    sql:
+      "alter role authenticator set pgrst.db_max_rows = '1000'; alter role authenticator set pgrst.db_aggregates_enabled = 'true'",
+    superuser: true,
+  },
+  {
+    name: "a temporary view",
+    sql:
+      "create temporary view tmp as select * from public.messages; create temporary table t as select * from public.messages",
+  },
+  {
+    name: "ANALYZE, REINDEX, CLUSTER",
+    sql:
+      "analyze public.messages; reindex table public.messages; cluster public.messages using messages_pkey",
+  },
+  {
+    name: "a nullable key to members that restricts",
+    sql:
+      "alter table public.messages add column author_id uuid, add foreign key (tenant_id, author_id) references public.members (tenant_id, id) on delete restrict",
+  },
+  {
+    name: "a trigger of Postgres's own",
+    sql:
+      "create trigger same before update on public.messages for each row execute function suppress_redundant_updates_trigger()",
+  },
+  {
+    name: "an enum column and a domain column",
+    sql:
+      "create type public.mood as enum ('good', 'bad'); create domain public.email as text check (value ~ '@'); alter table public.messages add column mood public.mood, add column email public.email",
+  },
+  {
+    name: "a helper schema",
+    sql:
+      "create schema private; create function private.is_admin() returns boolean language sql stable security definer set search_path = '' as $$ select exists (select 1 from public.members as m where m.user_id = auth.uid() and m.role = 'admin') $$; grant usage on schema private to authenticated; revoke all on function private.is_admin() from public; grant execute on function private.is_admin() to authenticated",
+  },
+  {
+    name: "a restrictive policy that asks a helper",
+    sql:
+      "create function public.may_read() returns boolean language sql stable set search_path = '' as 'select true'; create policy careful on public.messages as restrictive for select to authenticated using ((select public.may_read()))",
+  },
+  {
+    name: "a connection limit and a password",
+    sql:
+      "alter role app_direct connection limit 20; alter role app_direct password 'x' valid until '2030-01-01'",
+    superuser: true,
+  },
+  {
+    name: "a view of counts for the back end",
+    sql:
+      "create view public.totals with (security_invoker = on, security_barrier = on) as select tenant_id, count(*) from public.messages group by 1",
+  },
+  {
+    name: "a function that waits for a job",
+    sql:
+      "create function public.nightly() returns void language plpgsql security definer set search_path = '' as $$ begin delete from public.messages where body = ''; end $$; revoke all on function public.nightly() from public, anon, authenticated, service_role",
+  },
+  {
+    name: "Realtime without a table",
+    sql: "alter publication supabase_realtime drop table public.messages",
+  },
+  {
+    name: "a compressed column and TOAST",
+    sql:
+      "alter table public.messages alter column body set compression pglz, alter column body set storage external",
+  },
+  {
+    name: "a wrapped policy helper in a view",
+    sql:
+      "create view public.mine with (security_invoker = true) as select * from public.projects where tenant_id in (select public.my_tenants())",
+  },
+  {
+    name: "storage by tenant folder through a helper",
+    sql:
+      "create policy own on storage.objects for all to authenticated using (bucket_id = 'docs' and (storage.foldername(name))[1] in (select m.tenant_id::text from public.members as m where m.user_id = (select auth.uid())))",
+    superuser: true,
+  },
+  {
+    name: "a trigger that counts",
+    sql:
+      "create table public.counters (k text primary key, n bigint); revoke all on public.counters from anon, authenticated; select bulkhead.exempt('public.counters', 'one number of the whole system'); create function public.count_up() returns trigger language plpgsql security definer set search_path = '' as $$ begin insert into public.counters values ('m', 1) on conflict (k) do update set n = public.counters.n + 1; return null; end $$; create trigger count_up after insert on public.messages for each statement execute function public.count_up()",
+  },
+  {
+    name: "an uploaded avatar of one's own",
+    sql:
+      "create policy avatar on storage.objects for insert to authenticated with check (bucket_id = 'avatars' and owner = auth.uid())",
+    superuser: true,
+  },
+  {
+    name: "a check validated later",
+    sql:
+      "alter table public.messages add constraint c check (length(body) < 9999) not valid; alter table public.messages validate constraint c",
+  },
+  {
+    name: "a definer RPC with a checked tenant",
+    sql:
+      "create function public.rename_project(p uuid, n text) returns void language plpgsql security definer set search_path = '' as $$ begin update public.projects set name = n where id = p and tenant_id::text = (select bulkhead.current_tenant()); end $$; revoke all on function public.rename_project(uuid, text) from public, anon",
+  },
+  {
+    name: "a policy helper's comment",
+    sql: "comment on function public.my_tenants() is 'tenants of the caller'",
+  },
+];

@@ -14,6 +14,8 @@ export type Mutation = {
   first?: string;
   /** Only from this major version on. */
   from?: number;
+  /** Only up to this major version. */
+  to?: number;
 };
 
 /** A change that a team makes every week; nothing may turn red. */

@@ -178,6 +178,12 @@ export const rightMutations: Mutation[] = [
       { superuser: true },
     ],
     [
+      "a login makes itself a member of any role",
+      "create role hr login createrole",
+      "role_bypasses_rls",
+      { superuser: true, to: 15 },
+    ],
+    [
       "a login is in service_role",
       "create role contractor login; grant service_role to contractor",
       "role_membership",

@@ -6,7 +6,7 @@ import postgres from "postgres";
 import { benignChanges } from "./benign.ts";
 import { codeMutations } from "./code.ts";
 import { kitMutations } from "./kit.ts";
-import type { Mutation } from "./mutation.ts";
+import type { Benign, Mutation } from "./mutation.ts";
 import { platformMutations } from "./platform.ts";
 import { rightMutations } from "./rights.ts";
 import { tableMutations } from "./tables.ts";
@@ -36,7 +36,10 @@ type Finding = { name: string; subject: string; detail: string | null; remediati
 class Undo extends Error {}
 
 /** Every mutation and every benign change on one major version, each undone. */
-export function mutationSuite(major: 15 | 17): void {
+export function mutationSuite(
+  major: 15 | 17,
+  corpus: { mutations: Mutation[]; benign: Benign[] } = { mutations, benign: benignChanges },
+): void {
   describe(`on Postgres ${major}`, () => {
     let server: Server;
     let db: Database;
@@ -61,7 +64,8 @@ export function mutationSuite(major: 15 | 17): void {
         select f.name, f.subject, f.detail, f.remediation
         from unnest(array['boundary', 'trail', 'guard', 'schedule']) as part (name)
         cross join lateral bulkhead.checks(part.name) as f
-        where f.status <> 'pass'
+        -- Nothing runs the jobs here: a slow machine must not look like a stopped scheduler.
+        where f.status <> 'pass' and f.name <> 'job_overdue'
       `;
       return [...rows];
     };
@@ -77,7 +81,11 @@ export function mutationSuite(major: 15 | 17): void {
     it("the project is green before anything happens", () =>
       inUndone(async (tx) => assert.deepEqual(await findings(tx), [])));
 
-    for (const mutation of mutations.filter(({ from = 0 }) => major >= from)) {
+    for (
+      const mutation of corpus.mutations.filter(
+        ({ from = 0, to = 99 }) => major >= from && major <= to,
+      )
+    ) {
       it(`${mutation.class}: ${mutation.name}`, () =>
         inUndone(async (tx) => {
           await as(tx, mutation.superuser ? "supabase_admin" : "postgres");
@@ -98,7 +106,7 @@ export function mutationSuite(major: 15 | 17): void {
         }));
     }
 
-    for (const { name, sql: change, superuser } of benignChanges) {
+    for (const { name, sql: change, superuser } of corpus.benign) {
       it(`stays green: ${name}`, () =>
         inUndone(async (tx) => {
           await as(tx, superuser ? "supabase_admin" : "postgres");
