@@ -27,9 +27,11 @@ create table bulkhead.settings (
     platform_roles name[] not null,
     direct_roles name[] not null default '{}',
     exposed_schemas name[] not null default '{public}',
-    -- Who makes the nightly backup (the function that pg_cron calls, or a runner outside), and how long a restore may take.
+    -- Who makes the nightly backup (the function that pg_cron calls, or a runner outside), how long a restore may take,
+    -- and how old the key-encryption key may get.
     backup_by text not null default 'edge' check (backup_by in ('edge', 'runner', 'none')),
     rto_seconds integer not null default 14400 check (rto_seconds > 0),
+    kek_days integer not null default 400 check (kek_days > 0),
     configured_at timestamptz,
     service_role_closed_at timestamptz,
     -- A tenants table without its key or type, or the other way round, would leave the context undefined.

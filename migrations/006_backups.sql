@@ -30,6 +30,7 @@ create table bulkhead.backup_runs (
     -- Every object was copied, or compared with the rows that it stands for.
     is_compared boolean not null default false,
     unrecorded text[] not null default '{}',
+    kek_since timestamptz,
     manifest_key text,
     manifest_sha256 text,
     error text,
@@ -41,6 +42,7 @@ create table bulkhead.backup_runs (
 comment on table bulkhead.backup_runs is 'One row a backup: running, complete (its manifest is written) or failed';
 comment on column bulkhead.backup_runs.unrecorded is 'Tenants whose rows were no longer those of their object, though the ledger had no event: they were copied anew';
 comment on column bulkhead.backup_runs.left_out is 'Tenants that were too large for the edge function; the runner has to take them';
+comment on column bulkhead.backup_runs.kek_since is 'Since when the key-encryption key wraps the store''s keyring, as the run read it there; the date is all that the database learns of any key';
 -- One at a time, by the database itself.
 create unique index backup_runs_running_key on bulkhead.backup_runs ((true)) where state = 'running';
 create index backup_runs_finished_at_idx on bulkhead.backup_runs (finished_at);
@@ -124,7 +126,7 @@ revoke all on bulkhead.drills from public, anon, authenticated, service_role;
 
 -- ---------------------------------------------------------------- who makes them
 
-create function bulkhead.configure_backups(backup_by text default null, rto_seconds integer default null)
+create function bulkhead.configure_backups(backup_by text default null, rto_seconds integer default null, kek_days integer default null)
 returns void
 language plpgsql
 volatile
@@ -143,16 +145,22 @@ begin
             errcode = 'BH002',
             message = format('a restore takes more than %s seconds; name the time that you promised', configure_backups.rto_seconds);
     end if;
+    if configure_backups.kek_days <= 0 then
+        raise exception using
+            errcode = 'BH002',
+            message = format('a key-encryption key lives longer than %s days; name the days after which it has to be another', configure_backups.kek_days);
+    end if;
     update bulkhead.settings as s set
         backup_by = coalesce(configure_backups.backup_by, s.backup_by),
-        rto_seconds = coalesce(configure_backups.rto_seconds, s.rto_seconds);
+        rto_seconds = coalesce(configure_backups.rto_seconds, s.rto_seconds),
+        kek_days = coalesce(configure_backups.kek_days, s.kek_days);
     perform bulkhead.log_change('configure', 'bulkhead.settings', null, (select to_jsonb(s) from bulkhead.settings as s));
     perform bulkhead.declare_settings();
 end
 $$;
-comment on function bulkhead.configure_backups(text, integer) is
-    'Says who makes the nightly backup: edge (pg_cron calls the function, the default), runner (bulkhead backup --scheduled, e.g. in GitHub Actions) or none, and in how many seconds a drill must have restored. Null leaves what was said before';
-revoke all on function bulkhead.configure_backups(text, integer) from public;
+comment on function bulkhead.configure_backups(text, integer, integer) is
+    'Says who makes the nightly backup: edge (pg_cron calls the function, the default), runner (bulkhead backup --scheduled, e.g. in GitHub Actions) or none, in how many seconds a drill must have restored, and after how many days the key-encryption key has to be another. Null leaves what was said before';
+revoke all on function bulkhead.configure_backups(text, integer, integer) from public;
 
 -- ---------------------------------------------------------------- what to export
 
@@ -736,6 +744,7 @@ begin
         left_out = coalesce((select array_agg(l.tenant) from jsonb_array_elements_text(facts -> 'left_out') as l (tenant)), r.left_out),
         is_compared = coalesce((facts ->> 'is_compared')::boolean, false),
         unrecorded = coalesce((select array_agg(u.tenant) from jsonb_array_elements_text(facts -> 'unrecorded') as u (tenant)), '{}'),
+        kek_since = coalesce((facts ->> 'kek_since')::timestamptz, r.kek_since),
         error = left(facts ->> 'error', 500)
     where r.id = finish_backup.id
     returning r.* into v_run;
@@ -1219,6 +1228,39 @@ $$;
 comment on function bulkhead.check_drill_rto() is 'Fails when the latest passed drill took longer than the settings promise';
 revoke all on function bulkhead.check_drill_rto() from public;
 
+create function bulkhead.check_kek_age()
+returns bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.check_row(
+        'kek_age', null, 'The key-encryption key is not overdue for rotation', 'warning', 'backups',
+        case
+            when r.kek_since is null or s.kek_days is null or r.kek_since > now() then 'unknown'
+            when r.kek_since >= now() - make_interval(days => s.kek_days) then 'pass'
+            else 'fail'
+        end,
+        round(extract(epoch from now() - r.kek_since) / 86400, 1), s.kek_days,
+        case
+            when r.id is null then 'There is no complete backup: nobody knows which key wraps the keyring, or since when.'
+            when s.kek_days is null then 'The kit has no settings: nobody knows how old the key may get.'
+            when r.kek_since is null then format('Nobody recorded when the key came that wraps the keyring of backup %s.', r.id)
+            when r.kek_since > now() then format('The keyring of backup %s is wrapped by a key of the future (%s): a clock is wrong.', r.id, r.kek_since)
+            else format('The keyring of backup %s is wrapped by one key since %s.', r.id, to_char(r.kek_since at time zone 'UTC', 'YYYY-MM-DD'))
+        end,
+        'Run bulkhead keys rotate-kek, set the new key everywhere, destroy the old one; the next backup records it',
+        reproduce_sql => 'select id, kek_since from bulkhead.backup_runs where state = ''complete'' order by started_at desc limit 1')
+    from (values (1)) as one
+    left join bulkhead.settings as s on true
+    left join lateral (
+        select b.* from bulkhead.backup_runs as b where b.state = 'complete' order by b.started_at desc, b.id desc limit 1
+    ) as r on true
+$$;
+comment on function bulkhead.check_kek_age() is 'Fails when one key-encryption key has wrapped the keyring for longer than the settings allow';
+revoke all on function bulkhead.check_kek_age() from public;
+
 create function bulkhead.checks_backups()
 returns setof bulkhead.check_result
 language plpgsql
@@ -1235,7 +1277,8 @@ begin
     return next bulkhead.check_retention_overdue();
     return next bulkhead.check_drill_age();
     return next bulkhead.check_drill_rto();
+    return next bulkhead.check_kek_age();
 end
 $$;
-comment on function bulkhead.checks_backups() is 'Checks of the backups: made, whole, of everybody, read back, thinned out, restored elsewhere in time. What never happened fails, what can''t be judged is unknown';
+comment on function bulkhead.checks_backups() is 'Checks of the backups: made, whole, of everybody, read back, thinned out, restored elsewhere in time, under a key that is not too old. What never happened fails, what can''t be judged is unknown';
 revoke all on function bulkhead.checks_backups() from public;

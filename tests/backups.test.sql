@@ -1,7 +1,7 @@
 -- Backups: what is exported and whose it is, hashes that do not depend on the session, runs under a lease, checks.
 begin;
 set local search_path = public, extensions;
-select plan(68);
+select plan(76);
 select tests.world();
 select bulkhead.configure('world.tenants', exposed_schemas => '{world}');
 
@@ -97,7 +97,7 @@ select set_eq(
     'select name || '' '' || status from bulkhead.checks_backups()',
     array[
         'backup_age fail', 'backup_failed unknown', 'backup_left_out unknown', 'tenant_without_backup unknown', 'backup_verified unknown',
-        'retention_overdue unknown', 'drill_age fail', 'drill_rto unknown'
+        'retention_overdue unknown', 'drill_age fail', 'drill_rto unknown', 'kek_age unknown'
     ],
     'before the first backup two checks are red and the others unknown: none is green');
 select is(pg_temp.after('delete from bulkhead.settings', 'backup_age'), 'unknown', 'backup_age is unknown without settings');
@@ -170,11 +170,27 @@ select is(pg_temp.after($$update bulkhead.drills set started_at = started_at - i
 select is(pg_temp.after($$select pg_temp.drilled(false, '1 minute', 30)$$, 'drill_age'), 'fail', 'drill_age fails when a later drill failed');
 select is(pg_temp.after($$select pg_temp.drilled(true, '-1 hour', 30)$$, 'drill_age'), 'unknown', 'drill_age does not believe in a drill of the future');
 select is(pg_temp.after($$select bulkhead.configure_backups(rto_seconds => 29)$$, 'drill_rto'), 'fail', 'drill_rto fails when less was promised');
+select is(pg_temp.of('kek_age'), 'unknown', 'kek_age is unknown while no backup recorded since when the key wraps');
+create function pg_temp.wrapped(since timestamptz)
+returns void
+language sql
+as $$
+    update bulkhead.backup_runs set kek_since = wrapped.since
+$$;
+select pg_temp.wrapped(now() - interval '399 days');
+select is(pg_temp.of('kek_age'), 'pass', 'kek_age passes on a key of 399 days');
+select is(pg_temp.after($$select pg_temp.wrapped(now() - interval '401 days')$$, 'kek_age'), 'fail', 'kek_age fails after 401 days');
+select is(pg_temp.after($$select pg_temp.wrapped(now() + interval '1 hour')$$, 'kek_age'), 'unknown', 'kek_age does not believe in a key of the future');
+select is(pg_temp.after($$select bulkhead.configure_backups(kek_days => 90)$$, 'kek_age'), 'fail', 'kek_age fails when the settings want it younger');
+select is(pg_temp.after($$delete from bulkhead.settings$$, 'kek_age'), 'unknown', 'kek_age is unknown without settings');
+select is(pg_temp.after($$select pg_temp.wrapped(now() - interval '401 days'); select pg_temp.night('20260101T000000Z-00000003', now()); update bulkhead.backup_runs set kek_since = now() where id like '%3'$$, 'kek_age'),
+    'pass', 'kek_age passes again once a backup came after the rotation');
 select is(
     (select count(*) from bulkhead.checks_backups() where status <> 'pass'), 0::bigint,
     'after a night of everything each check is green');
 select throws_ok($$select bulkhead.configure_backups('cron')$$, 'BH002', null, 'configure_backups() knows three makers');
 select throws_ok($$select bulkhead.configure_backups(rto_seconds => 0)$$, 'BH002', null, 'and no restore in no time');
+select throws_ok($$select bulkhead.configure_backups(kek_days => 0)$$, 'BH002', null, 'and no key of no days');
 
 -- ---------------------------------------------------------------- a run on the edge that stopped without a word
 select is(bulkhead.resume_backup(), null, 'resume_backup() calls nobody while no run waits');

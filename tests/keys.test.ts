@@ -6,12 +6,19 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { folderStore } from "../functions/_core/adapters/folder-store.ts";
+import { canonicalJson, toBase64, toHex, utf8 } from "../functions/_core/bytes.ts";
 import { withSql } from "./support/postgres.ts";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
 import type { ObjectStore } from "../functions/_core/backup/object-store.ts";
 import { fieldCipher } from "../functions/_core/keys/field-cipher.ts";
 import { type Kek, kekFromBase64 } from "../functions/_core/keys/kek.ts";
 import { createKeyring, openKeyring } from "../functions/_core/keys/keyring.ts";
+import { loadKeyring, saveKeyring } from "../functions/_core/keys/keyring-store.ts";
+import { connect } from "../functions/_core/adapters/postgres.ts";
+import { openSource } from "../functions/_core/adapters/postgres-export.ts";
+import { openRunLedger } from "../functions/_core/adapters/postgres-runs.ts";
+import { openObject } from "../functions/_core/backup/format.ts";
+import { runBackup } from "../functions/_core/backup/run-backup.ts";
 import { rotateKek } from "../functions/_core/keys/rotate-kek.ts";
 import { shredTenant } from "../functions/_core/keys/shred.ts";
 import { type BackupWorld, backupWorld, bulkhead } from "./support/backup-world.ts";
@@ -65,6 +72,36 @@ describe("the key-encryption key", () => {
     assert.notEqual((await after.manifestKey()).id, manifest);
     await assert.rejects(openKeyring({ store, kek: first }), { code: "BH_KEK_OTHER", exitCode: 5 });
     await assert.rejects(keyring.ensureTenantKey("beta"), { code: "BH_KEK_OTHER" });
+  });
+
+  test("a keyring knows when its epoch began, through every write until the next rotation", async () => {
+    const store = await newStore();
+    const at = (day: number) => () => new Date(Date.UTC(2026, 0, day));
+    const keyring = await createKeyring({ store, kek: first, now: at(1) });
+    await keyring.rotateTenant("@global");
+    await (await openKeyring({ store, kek: first, now: at(9) })).ensureTenantKey("alpha");
+    assert.deepEqual((await openKeyring({ store, kek: first })).kekSince, at(1)());
+    await rotateKek({ store, kek: first, newKek: second, now: at(20) });
+    assert.deepEqual((await openKeyring({ store, kek: second })).kekSince, at(20)());
+    assert.deepEqual(keyring.kekSince, at(1)());
+  });
+
+  test("a keyring of before this was recorded does not guess; a rotation records it", async () => {
+    const store = await newStore();
+    await createKeyring({ store, kek: first });
+    const made = await loadKeyring({ store, keks: [first] });
+    assert.ok(made);
+    const older = await newStore();
+    const now = () => new Date();
+    const root = { ...made.root, epochAt: null };
+    await saveKeyring({ store: older, keks: [first], now }, { ...made, root, heads: [] });
+    const text = new TextDecoder().decode(await bytesOf(await older.get("keyring.json")));
+    assert.doesNotMatch(text, /epochAt/);
+    const keyring = await openKeyring({ store: older, kek: first });
+    await keyring.ensureTenantKey("alpha");
+    assert.equal((await openKeyring({ store: older, kek: first })).kekSince, null);
+    await rotateKek({ store: older, kek: first, newKek: second });
+    assert.ok((await openKeyring({ store: older, kek: second })).kekSince);
   });
 
   test("rotateKek() run again changes nothing; the same key, or a third one, is refused", async () => {
@@ -159,6 +196,105 @@ describe("a tenant's keys", () => {
     await assert.rejects(keyring.rotateTenant("nobody"), { code: "BH_TENANT_KEY_MISSING" });
   });
 
+  test("a process that runs on learns of a rotation by the key that it meets; a key of nobody stays missing", async () => {
+    const store = await newStore();
+    const running = await createKeyring({ store, kek: first });
+    const old = await running.ensureFieldKey("alpha", "token");
+    const elsewhere = await openKeyring({ store, kek: first });
+    await elsewhere.rotateTenant("alpha");
+    const fresh = await elsewhere.fieldKey("alpha", "token");
+    assert.equal((await running.fieldKey("alpha", "token")).id, old.id);
+    assert.deepEqual(await running.fieldKey("alpha", "token", fresh.id), fresh);
+    assert.equal((await running.fieldKey("alpha", "token")).id, fresh.id);
+    await assert.rejects(running.fieldKey("beta", "token", fresh.id), {
+      code: "BH_TENANT_KEY_MISSING",
+    });
+    await assert.rejects(running.tenantKey("alpha", "0".repeat(32)), {
+      code: "BH_TENANT_KEY_MISSING",
+    });
+  });
+
+  test("shredding after a rotation leaves a keyring that opens, wherever it is cut off", async () => {
+    for (let cut = 0; cut < 6; cut++) {
+      const store = await newStore();
+      const keyring = await createKeyring({ store, kek: first });
+      await keyring.ensureTenantKey("alpha");
+      const beta = await keyring.ensureTenantKey("beta");
+      await rotateKek({ store, kek: first, newKek: second });
+      let deletions = 0;
+      const dying: ObjectStore = {
+        ...store,
+        async deleteVersion(key, version) {
+          if (deletions++ === cut) throw new Error("killed");
+          await store.deleteVersion(key, version);
+        },
+      };
+      const options = { kek: second, tenant: "alpha" };
+      await shredTenant({ store: dying, ...options }).catch((error) => {
+        assert.match(String(error), /killed/);
+      });
+      const after = await openKeyring({ store, kek: second });
+      assert.deepEqual(await after.tenantKey("beta"), beta);
+      const { certificate } = await shredTenant({ store, ...options });
+      assert.equal(certificate.keys.length, 1);
+      for (const { version } of await collect(store.listVersions("keyring.json"))) {
+        const text = await bytesOf(await store.get("keyring.json", { version }));
+        const { keys } = JSON.parse(new TextDecoder().decode(text)).keyring;
+        assert.ok(keys.every(({ tenant }: { tenant: string }) => tenant !== "alpha"));
+      }
+      assert.deepEqual(await (await openKeyring({ store, kek: second })).tenantKey("beta"), beta);
+    }
+  });
+
+  test("the certificate says what, when and which copies are left until when; a manifest key signs it; it holds no key", async () => {
+    const store = await newStore();
+    const day = (n: number) => new Date(Date.UTC(2026, 10, n, 9));
+    const keyring = await createKeyring({ store, kek: first, now: () => day(1) });
+    const backup = await keyring.ensureTenantKey("alpha");
+    const field = await keyring.ensureFieldKey("alpha", "token");
+    const signer = await keyring.manifestKey();
+    const { certificate, key } = await shredTenant({
+      store,
+      kek: first,
+      tenant: "alpha",
+      now: () => day(21),
+    });
+    assert.equal(key, "certificates/alpha/20261121T090000Z.json");
+    const at = day(21).toISOString();
+    const { remaining, keys, ...facts } = certificate;
+    assert.deepEqual(facts, {
+      format: 1,
+      tenant: "alpha",
+      issuedAt: at,
+      store: store.describe(),
+      kekId: first.id,
+      deletedVersions: 3,
+    });
+    const byId = (a: { id: string }, b: { id: string }) => a.id < b.id ? -1 : 1;
+    assert.deepEqual(
+      [...keys].sort(byId),
+      [{ use: "backup", id: backup.id, at }, { use: "field:token", id: field.id, at }].sort(byId),
+    );
+    const [live, platform, copies] = remaining;
+    assert.match(live?.copy ?? "", /live database/);
+    assert.match(platform?.copy ?? "", /point-in-time/);
+    assert.match(copies?.copy ?? "", new RegExp(`keyring.json.*${first.id} is rotated`));
+    assert.deepEqual(remaining.map(({ until }) => until), [
+      null,
+      "2026-12-21T09:00:00.000Z",
+      null,
+    ]);
+    const document = JSON.parse(new TextDecoder().decode(await bytesOf(await store.get(key))));
+    const mac = await signer.sign(utf8(canonicalJson(document.certificate)), "certificate");
+    assert.equal(document.signature.value, toHex(mac));
+    assert.equal(document.signature.keyId, signer.id);
+    for (const { bytes } of [backup, field]) {
+      for (const written of [toHex(bytes), toBase64(bytes)]) {
+        assert.ok(!JSON.stringify(document).includes(written));
+      }
+    }
+  });
+
   test("shredTenant() leaves no version of the keyring with the key in it, and nobody else's gone", async () => {
     const store = await newStore();
     const keyring = await createKeyring({ store, kek: first });
@@ -167,7 +303,7 @@ describe("a tenant's keys", () => {
     await keyring.rotateTenant("alpha");
     const { certificate, key } = await shredTenant({ store, kek: first, tenant: "alpha" });
     assert.equal(certificate.keys.length, 2);
-    assert.equal(certificate.deletedVersions, 3);
+    assert.equal(certificate.deletedVersions, 4);
     assert.equal(certificate.remaining.length, 3);
     for (const version of await collect(store.listVersions("keyring.json"))) {
       const text = new TextDecoder().decode(await bytesOf(await store.get(version.key, version)));
@@ -191,7 +327,7 @@ describe("a tenant's keys", () => {
     await assert.rejects(shredTenant({ store: refusing, kek: first, tenant: "alpha" }), /Denied/);
     assert.equal((await collect(store.listVersions("certificates/"))).length, 0);
     const { certificate } = await shredTenant({ store, kek: first, tenant: "alpha" });
-    assert.deepEqual([certificate.keys.length, certificate.deletedVersions], [1, 1]);
+    assert.deepEqual([certificate.keys.length, certificate.deletedVersions], [1, 2]);
     await assert.rejects(shredTenant({ store, kek: first, tenant: "nobody" }), { exitCode: 1 });
   });
 });
@@ -281,6 +417,87 @@ describe("bulkhead keys", () => {
     const again = await bulkhead(["backup", "--json"], env);
     assert.equal(again.code, 0, again.stderr);
     assert.equal((await backups(world, await kekFromBase64(fresh))).valid.length, 2);
+    const ages = await withSql(db.url, (sql) =>
+      sql`
+      select status, observed::float as days from bulkhead.checks_backups() where name = 'kek_age'`);
+    assert.equal(ages[0]?.["status"], "pass");
+    assert.ok(ages[0]?.["days"] < 1);
+  });
+
+  test("a rotation of either kind, or a shredding, while a backup runs: it ends well, and everything verifies", async () => {
+    await using db = await openhouseDatabase(server, { rows: 300 });
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const { store } = world;
+    const [alpha = "", beta = "", gamma = ""] = await tenantsOf(db.url);
+    const fresh = await newKek();
+    const taken = async (kek: Kek, during: () => Promise<unknown>) => {
+      const sql = connect(db.url, { max: 1, applicationName: "keys test" });
+      const source = await openSource(db.url, { shared: true });
+      let [rotating, begun]: [Promise<unknown>, boolean] = [Promise.resolve(), false];
+      try {
+        const keyring = await openKeyring({ store, kek });
+        // The first put of an object waits until the keys have changed under it.
+        const waiting: ObjectStore = {
+          ...store,
+          async put(key, ...rest) {
+            if (key.startsWith("objects/") && !begun) {
+              begun = true;
+              rotating = during();
+            }
+            await rotating;
+            return await store.put(key, ...rest);
+          },
+        };
+        const ledger = openRunLedger(sql, "runner");
+        return await runBackup({ source, ledger, store: waiting, keyring, tool: "test" });
+      } finally {
+        await source.close();
+        await sql.end({ timeout: 1 });
+      }
+    };
+    const since = async () => {
+      const [row] = await withSql(
+        db.url,
+        (sql) => sql`select kek_since from bulkhead.backup_runs order by started_at desc limit 1`,
+      );
+      return row?.["kek_since"] as Date;
+    };
+    const epochOf = async (kek: Kek) => (await openKeyring({ store, kek })).kekSince;
+    const before = await epochOf(world.kek);
+
+    const first = await taken(world.kek, () => rotateKek({ store, kek: world.kek, newKek: fresh }));
+    assert.deepEqual(await since(), before, "the run began under the old key");
+    assert.deepEqual(await epochOf(fresh) === before, false);
+    assert.equal((await backups(world, fresh)).valid[0]?.manifest.id, first.manifest.id);
+
+    const rotatesTenant = async () =>
+      await (await openKeyring({ store, kek: fresh })).rotateTenant(alpha);
+    await withSql(db.url, (sql) => sql`update public.tenants set name = name || '!'`);
+    const second = await taken(fresh, rotatesTenant);
+    assert.deepEqual(await since(), await epochOf(fresh), "the next run records the new date");
+    const keyOf = (of: typeof second, tenant: string) =>
+      of.manifest.objects.find((object) => object.tenant === tenant)?.keyId;
+    assert.equal(keyOf(second, alpha), keyOf(first, alpha));
+    const third = await taken(
+      fresh,
+      () => shredTenant({ store, kek: fresh, tenant: gamma || beta }),
+    );
+    assert.notEqual(keyOf(third, alpha), keyOf(first, alpha), "copied whole under the new key");
+
+    const key = await openKeyring({ store, kek: fresh });
+    assert.equal((await backups(world, fresh)).valid.length, 3);
+    for (const { manifest } of (await backups(world, fresh)).valid) {
+      for (const object of manifest.objects) {
+        const read = async () =>
+          await bytesOf(openObject({
+            stream: await store.get(object.key, { version: object.version }),
+            tenantKey: (header) => key.tenantKey(header.tenant, header.keyId),
+            expect: object,
+          }));
+        if (object.tenant !== (gamma || beta)) assert.equal((await read()).length, object.rawBytes);
+        else await assert.rejects(read(), /it was shredded/);
+      }
+    }
   });
 
   test("shred: shown first; then that tenant is gone from every backup, and the others verify", async () => {

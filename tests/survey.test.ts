@@ -6,11 +6,15 @@ import { after, before, describe, test } from "node:test";
 import postgres from "postgres";
 import { type AppOptions, expressApp, honoApp } from "../examples/survey/service/apps.ts";
 import { honoAppBefore } from "../examples/survey/service/before.ts";
+import { integrations } from "../examples/survey/service/integrations.ts";
 import type { Row } from "../examples/survey/service/interviews.ts";
 import { orgDatabase } from "../examples/survey/service/org-database.ts";
 import { jwtVerifier } from "../functions/_core/adapters/tenant-jwt.ts";
+import { fieldCipher } from "../functions/_core/keys/field-cipher.ts";
+import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import type { SessionLogEntry } from "../functions/_core/service/open-session.ts";
 import { runPgTap } from "../scripts/backup/pgtap.ts";
+import { backupWorld, bulkhead } from "./support/backup-world.ts";
 import { adoptExample } from "./support/adopted.ts";
 import { sign } from "./support/postgrest-jwt.ts";
 import { cloneOf, type Database, type Server, startPostgres, withSql } from "./support/postgres.ts";
@@ -250,6 +254,76 @@ for (const major of majors) {
         await using copy = await cloneOf(server, hardened.name);
         await withSql(copy.superUrl, (sql) => sql.unsafe(change).simple());
         assert.ok((await runPgTap(copy.url, PGTAP)).failed.length > 0, change);
+      }
+    });
+
+    test("an integration token: its organization reads it, nobody else does, wherever it is moved; rotated, re-encrypted, shredded", async () => {
+      await using db = await cloneOf(server, hardened.name);
+      using world = await backupWorld({ DATABASE_URL: db.url });
+      const pool = postgres(db.urlAs("application_role"), { max: 2, onnotice: () => {} });
+      const of = (org: string) =>
+        orgDatabase(pool, { tenantId: org, actor: "ada", requestId: "req-1" });
+      const stored = (id: string) =>
+        withSql(db.url, async (sql) => {
+          const [row] =
+            await sql`select integration_token as t from public.surveys where id = ${id}`;
+          return String(row?.["t"]);
+        });
+      const tokens = integrations(fieldCipher(world.keyring));
+      try {
+        assert.equal(await tokens.token(of("12"), "120"), null);
+        for (const id of ["120", "121"]) assert.ok(await tokens.keep(of("12"), id, `secret ${id}`));
+        assert.ok(await tokens.keep(of("1"), "10", "another's"));
+        assert.equal(await tokens.token(of("12"), "120"), "secret 120");
+        assert.equal(await tokens.token(of("1"), "120"), null);
+        assert.equal(await tokens.keep(of("1"), "120", "x"), false);
+        const seen = await withSql(db.url, (sql) =>
+          sql`
+          select count(*)::integer as n from bulkhead.audit_events as e where e::text like '%secret 12%'`);
+        assert.equal(seen[0]?.["n"], 0, "a token is in the ledger in the clear");
+        await assert.rejects(
+          of("12")((tx) => tx`update surveys set integration_token = 'plain' where id = 120`),
+          { code: "23514" },
+        );
+
+        const [mine, sealed] = [await stored("10"), await stored("120")];
+        const put = (id: string, value: string) =>
+          withSql(db.url, (sql) =>
+            sql.begin(async (tx) => {
+              const org = id.slice(0, -1);
+              await tx`select bulkhead.set_tenant(${org})`;
+              await tx`update public.surveys set integration_token = ${value} where id = ${id}`;
+            }));
+        for (const [org, id] of [["1", "10"], ["12", "121"]] as const) {
+          await put(id, sealed);
+          await assert.rejects(tokens.token(of(org), id), { kind: "integrity" }, `moved to ${id}`);
+        }
+        await put("10", mine);
+        assert.ok(await tokens.keep(of("12"), "121", "secret 121"));
+
+        const rotated = await bulkhead(["keys", "rotate-tenant", "12"], world.env);
+        assert.equal(rotated.code, 0, rotated.stderr);
+        assert.equal(await tokens.token(of("12"), "120"), "secret 120");
+        assert.equal(await stored("120"), sealed, "this process does not know the new key yet");
+        const later = integrations(fieldCipher(await openKeyring(world)));
+        assert.equal(await later.token(of("12"), "120"), "secret 120");
+        assert.notEqual(await stored("120"), sealed);
+        assert.equal(await tokens.token(of("12"), "120"), "secret 120", "it learned the new key");
+        const column = ["--table", "public.surveys", "--column", "integration_token"];
+        const job = ["keys", "re-encrypt", ...column, "--class", "integration-token", "--json"];
+        const ran = await bulkhead(job, world.env);
+        assert.equal(ran.code, 0, ran.stderr);
+        const { seen: values, renewed } = JSON.parse(ran.stdout);
+        assert.deepEqual([values, renewed], [3, 1]);
+        assert.equal(await later.token(of("12"), "121"), "secret 121");
+
+        const shred = ["keys", "shred", "--tenant", "12", "--apply"];
+        assert.equal((await bulkhead(shred, world.env)).code, 0);
+        const after = integrations(fieldCipher(await openKeyring(world)));
+        await assert.rejects(after.token(of("12"), "120"), /it was shredded/);
+        assert.equal(await after.token(of("1"), "10"), "another's");
+      } finally {
+        await pool.end({ timeout: 5 });
       }
     });
 
@@ -509,7 +583,7 @@ async function content(sql: postgres.Sql): Promise<Record<string, string>> {
       : "";
     const [row] = await sql.unsafe(`
       select count(*) || ':' || coalesce(sum(hashtextextended(row::text, 0)::numeric), 0) as h
-      from (select to_jsonb(t) - 'org_id' as row from public.${table} as t ${moved}) as r`);
+      from (select to_jsonb(t) - 'org_id' - 'integration_token' as row from public.${table} as t ${moved}) as r`);
     result[table] = String(row?.["h"]);
   }
   return result;

@@ -73,7 +73,10 @@ $$;
 
 -- 4. Keys that carry the organization; they hold for every role, in every transaction, whatever the policies say.
 
+-- A survey's integration token is in here as ciphertext or not at all; service/integrations.ts has the key, the database never.
 alter table public.surveys
+    add column integration_token text,
+    add constraint surveys_integration_token_check check (integration_token ~ '^bhf1\.[0-9a-f]{32}\.[A-Za-z0-9_-]+$'),
     alter column org_id set not null,
     drop constraint surveys_slug_key,
     add constraint surveys_org_id_id_key unique (org_id, id),

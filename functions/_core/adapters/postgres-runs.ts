@@ -100,6 +100,7 @@ export function openRunLedger(sql: Sql, source: "runner" | "edge"): RunLedger {
         manifest_key: facts.manifestKey,
         manifest_sha256: facts.manifestSha256,
         left_out: facts.leftOut,
+        kek_since: facts.kekSince?.toISOString() ?? null,
         referenced: facts.referenced,
         is_compared: facts.isCompared,
         unrecorded: facts.unrecorded,

@@ -109,7 +109,7 @@ async function exportShare(
   });
   const stored = await writeManifest({ store, keyring, manifest });
   await writeRecovery({ store, manifest, keyring });
-  const facts = factsOf(state, stored, await ledger.leftOut());
+  const facts = factsOf(state, stored, keyring, await ledger.leftOut());
   await ledger.complete({ ...facts, snapshotXmin: null });
   return { state: "complete", backup, rows: manifest.rows };
 }

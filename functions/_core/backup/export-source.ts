@@ -70,6 +70,8 @@ export type RunFacts = {
   readonly isCompared: boolean;
   /** Tenants whose rows were no longer those of their object, without an event in the ledger. */
   readonly unrecorded: readonly string[];
+  /** Since when the key-encryption key wraps the keyring; the database learns the date alone. */
+  readonly kekSince: Date | null;
 };
 
 /** The record of runs, under a lease: whoever lost it can't write any more (`BH603`). */

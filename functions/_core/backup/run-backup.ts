@@ -106,7 +106,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
       manifest: manifestOf({ options, id, startedAt, finishedAt: now(), state, previous, objects }),
     });
     await writeRecovery({ store, manifest: stored.manifest, keyring });
-    await ledger.complete({ ...factsOf(state, stored), isCompared, unrecorded });
+    await ledger.complete({ ...factsOf(state, stored, keyring), isCompared, unrecorded });
     return {
       manifest: stored.manifest,
       stored,
@@ -256,6 +256,7 @@ export function manifestOf(of: {
 export function factsOf(
   state: SourceState,
   stored: StoredManifest,
+  { kekSince }: Pick<Keyring, "kekSince">,
   leftOut: readonly string[] = [],
 ) {
   const { manifest } = stored;
@@ -271,6 +272,7 @@ export function factsOf(
     leftOut,
     isCompared: false,
     unrecorded: [],
+    kekSince,
     referenced: [
       ...new Set(
         manifest.objects.flatMap(({ backup, tenant }) => backup === manifest.id ? [] : [tenant]),

@@ -126,11 +126,20 @@ function keyringOf(options: KeyringOptions, first: LoadedKeyring): Keyring {
     current = currentKeys(next.keys);
   };
 
-  const open = async (name: KeyName, keyId?: string): Promise<TenantKey> => {
+  const find = (name: KeyName, keyId?: string): HeldKey | undefined => {
     const newest = current.get(nameOf(name));
-    const held = keyId && newest?.id !== keyId
+    return keyId && newest?.id !== keyId
       ? loaded.keys.find((key) => key.id === keyId && nameOf(key) === nameOf(name))
       : newest;
+  };
+
+  const open = async (name: KeyName, keyId?: string): Promise<TenantKey> => {
+    let held = find(name, keyId);
+    // Somebody may have rotated since this keyring was read: what they encrypt names a key that is new here.
+    if (!held && keyId && !loaded.shredded.some(({ id }) => id === keyId)) {
+      adopt(await loadKeyring(access) ?? loaded);
+      held = find(name, keyId);
+    }
     if (!held) throw missing(name, keyId, loaded);
     const known = opened.get(held.id);
     if (known) return known;

@@ -18,7 +18,7 @@ export interface ShredCertificate {
   readonly store: string;
   readonly kekId: string;
   readonly keys: readonly Omit<ShreddedKey, "tenant">[];
-  /** Versions of the keyring that held one of them and were deleted, by this run. */
+  /** Versions of the keyring that this run deleted: those that held one of the keys, and older ones. */
   readonly deletedVersions: number;
   /** What Bulkhead cannot destroy. `until`: RFC 3339, or null where a person must act. */
   readonly remaining: readonly { readonly copy: string; readonly until: string | null }[];
@@ -100,23 +100,29 @@ function withoutTenant(loaded: LoadedKeyring, tenant: string, at: Date): LoadedK
 
 const holder = z.object({ keyring: z.object({ keys: z.array(z.object({ id: z.string() })) }) });
 
-/** Every version but the heads that holds one of the keys, or that cannot be read to tell. */
+/**
+ * Every older version down to the newest that holds one of the keys, or that cannot be read to tell. Oldest first, and
+ * none left out in between: a reader follows versions to those that they include, and a gap, even that of a run that was
+ * cut off, would let one from before a rotation look like a rotation that was never finished.
+ */
 async function deleteOlderVersions(
   store: ObjectStore,
   heads: readonly string[],
   keys: readonly ShreddedKey[],
 ): Promise<number> {
   const ids = new Set(keys.map(({ id }) => id));
-  let deleted = 0;
-  for (const version of await keyringVersions(store)) {
-    if (heads.includes(version)) continue;
-    const bytes = await readSmall(await store.get(PREFIX.keyring, { version }), 64 << 20);
-    const held = heldIds(bytes);
-    if (held && !held.some((id) => ids.has(id))) continue;
-    await store.deleteVersion(PREFIX.keyring, version);
-    deleted++;
+  const older = (await keyringVersions(store)).filter((version) => !heads.includes(version));
+  let newest = 0;
+  for (; newest < older.length; newest++) {
+    const version = older[newest] ?? "";
+    const held = heldIds(
+      await readSmall(await store.get(PREFIX.keyring, { version }), 64 << 20),
+    );
+    if (!held || held.some((id) => ids.has(id))) break;
   }
-  return deleted;
+  const gone = older.slice(newest).reverse();
+  for (const version of gone) await store.deleteVersion(PREFIX.keyring, version);
+  return gone.length;
 }
 
 function heldIds(bytes: Uint8Array): string[] | null {
