@@ -39,6 +39,7 @@ values
     ('bulkhead:alerting:dispatch',    '* * * * *',    'select bulkhead.dispatch_alerts()',         '10 minutes'),
     ('bulkhead:alerting:ping',        '*/5 * * * *',  'select bulkhead.ping()',                    '20 minutes'),
     ('bulkhead:audit:partition',      '7 1 * * *',    'select bulkhead.ensure_audit_partitions()', '26 hours'),
+    -- Calls nobody where configure_backups() gave the night to a runner (.github/workflows/backup-nightly.yml).
     ('bulkhead:backups:dispatch',     '17 2 * * *',   'select bulkhead.dispatch_backup()',         '26 hours'),
     ('bulkhead:backups:resume',       '*/5 * * * *',  'select bulkhead.resume_backup()',           '20 minutes'),
     ('bulkhead:canaries:sweep',       '23 3 * * *',   'select bulkhead.run_canaries(''nightly'')', '26 hours'),
