@@ -3,6 +3,7 @@ import type { Staging, TableDifference, TenantStage } from "../backup/restore-te
 import type { RestoreMode } from "../backup/restore-tenant.ts";
 import { BulkheadError } from "../errors.ts";
 import { copyIn, type Sql, type TransactionSql } from "./postgres.ts";
+import { missingParents } from "./postgres-parents.ts";
 import { quote } from "./postgres-export.ts";
 import { PINNED } from "./postgres-restore.ts";
 
@@ -168,6 +169,16 @@ class Stage implements Staging {
       differences.push({ table: table.label, ...counts });
     }
     return differences;
+  }
+
+  /** Of the rows that this mode would write; a dry run shows what inserting would meet. */
+  async missingParents() {
+    return await missingParents(this.#tx, this.#tables, (table) => {
+      const here = `exists (select from ${table.live} as l where ${matches(table, "s", "l")}`;
+      return this.#options.mode === "replace"
+        ? `not ${here} and not ${differs(table)})`
+        : `not ${here})`;
+    });
   }
 
   async insertMissing(): Promise<Map<string, number>> {

@@ -24,6 +24,16 @@ export type TableDifference = {
   readonly collisions: readonly string[];
 };
 
+/** Rows that would be written and point to a row that is not there: a user who left, a deleted global row. */
+export type MissingParent = {
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly parent: string;
+  readonly count: number;
+  /** What they point to, the first twenty. */
+  readonly keys: readonly string[];
+};
+
 /** What was done, or with a dry run: what would be. */
 export type TenantRestore = {
   readonly backup: string;
@@ -50,6 +60,7 @@ export interface TenantStage {
 export interface Staging {
   stage(entry: Extract<ContainerEntry, { kind: "table" }>): Promise<void>;
   differences(): Promise<TableDifference[]>;
+  missingParents(): Promise<MissingParent[]>;
   insertMissing(): Promise<Map<string, number>>;
   updateChanged(): Promise<Map<string, number>>;
   deleteExtra(): Promise<Map<string, number>>;
@@ -87,6 +98,7 @@ export async function restoreTenant(options: {
     // Here every byte of every part was checked.
     const differences = await staging.differences();
     refuseCollisions(differences, tenant);
+    refuseMissingParents(await staging.missingParents(), tenant);
     const none = new Map<string, number>();
     const inserted = mode === "dry-run" ? none : await staging.insertMissing();
     const updated = mode === "replace" ? await staging.updateChanged() : none;
@@ -150,6 +162,23 @@ function refuseCollisions(differences: readonly TableDifference[], tenant: strin
     {
       kind: "refused",
       hint: "Nothing was changed. Restore the other tables with --table, or move those rows first",
+    },
+  );
+}
+
+function refuseMissingParents(missing: readonly MissingParent[], tenant: string): void {
+  if (missing.length === 0) return;
+  const list = missing.map(({ table, columns, parent, count, keys }) =>
+    `${table} (${columns.join(", ")}) to ${parent}: ${keys.join(" ")}` +
+    (count > keys.length ? ` (${count} rows)` : "")
+  ).join("; ");
+  throw new BulkheadError(
+    "BH_RESTORE_KEYS",
+    `Cannot restore the tenant "${tenant}": rows point to what is not there: ${list}`,
+    {
+      kind: "refused",
+      hint:
+        "Nothing was changed. Put those rows back first, or restore the table that is pointed to as well (--table)",
     },
   );
 }
