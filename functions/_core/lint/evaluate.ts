@@ -396,6 +396,9 @@ export class Evaluator {
         return [];
       case "auth":
         return [value];
+      // `SUPABASE_SECRET_KEYS` holds a JSON object of keys by name.
+      case "variable":
+        return /_KEYS$/.test(value.name) && isServiceKeyName(value.name) ? [value] : [];
       case "pool":
         return name === "$client" ? [value] : [];
       case "request":
@@ -654,7 +657,9 @@ export class Evaluator {
       /^(parse|safeParse|parseAsync|safeParseAsync|validate|cast|check|assert|Number|decodeURIComponent)$/
         .test(name)
     ) {
-      return values.filter((one) => one.kind === "input");
+      return values.filter((one) =>
+        one.kind === "input" || name === "parse" && one.kind === "variable"
+      );
     }
     // `cache(() => createClient(…))`, `once(…)`, `memoize(…)`
     if (
