@@ -97,6 +97,8 @@ async function bucketOf(s3: Awaited<ReturnType<typeof startRadosgw>>) {
     BULKHEAD_S3_REGION: s3.region,
     BULKHEAD_S3_KEY_ID: s3.user.accessKeyId,
     BULKHEAD_S3_SECRET: s3.user.secretAccessKey,
+    BULKHEAD_S3_READER_KEY_ID: s3.user.accessKeyId,
+    BULKHEAD_S3_READER_SECRET: s3.user.secretAccessKey,
   };
 }
 
