@@ -1,10 +1,11 @@
 -- Canaries: checks of the rows themselves, every five minutes on what changed, every night on everything.
--- Public: bulkhead.run_canaries, checks_canaries, offenders, watch_onboarding, unwatch_onboarding;
+-- Public: bulkhead.run_pass (the scheduler's), run_canaries, reap_canaries, add_canary, remove_canary, checks_canaries,
+--   offenders, watch_onboarding, unwatch_onboarding; role bulkhead_canary;
 --   tables canaries (thresholds), canary_runs, canary_results, onboarding_sources, delete_hours.
 -- Never: repairs a row, says pass about something it could not look at, shows a column other than ids.
 -- No security definer functions.
 -- Errors: BH401 unknown cadence, BH402 a source of onboarding attempts that can't be read,
---   BH403 a table or key that a check needs is gone.
+--   BH403 a table or key that a check needs is gone, BH405 a canary cannot be added or removed.
 
 create table bulkhead.canaries (
     name text primary key check (name ~ '^[a-z][a-z0-9_]*$'),
@@ -14,8 +15,12 @@ create table bulkhead.canaries (
     cadence text not null check (cadence in ('five_minutes', 'nightly')),
     threshold jsonb not null default '{}' check (jsonb_typeof(threshold) = 'object'),
     is_enabled boolean not null default true,
+    -- The reaper cancels what runs longer.
+    time_limit interval not null default '3 minutes' check (time_limit > interval '0'),
     runbook text not null,
     remediation text not null,
+    -- A project's own: each row of it is an offender. See bulkhead.add_canary().
+    query text,
     -- Text, not regprocedure: a column of that type makes pg_upgrade, and with it Supabase's upgrade, refuse.
     function text not null
 );
@@ -34,10 +39,15 @@ create table bulkhead.canary_runs (
     started_at timestamptz not null,
     finished_at timestamptz,
     took interval,
+    -- Who runs it, for the reaper: a process id alone may be somebody else's by now.
+    pid integer not null default pg_backend_pid(),
+    begun_at timestamptz not null default clock_timestamp(),
+    cancelled_at timestamptz,
     status text not null default 'running' check (status in ('running', 'pass', 'fail', 'unknown'))
 );
 comment on table bulkhead.canary_runs is 'One row a check and pass, with what it covered';
 create index canary_runs_latest on bulkhead.canary_runs (canary, id desc);
+create index canary_runs_running on bulkhead.canary_runs (id) where status = 'running';
 alter table bulkhead.canary_runs enable row level security;
 revoke all on bulkhead.canary_runs from public, anon, authenticated, service_role;
 
@@ -430,16 +440,22 @@ declare
     v_tables bigint := 0;
     v_swept bigint := 0;
     v_clean boolean := true;
+    v_left text[] := '{}';
 begin
     for v_relation, v_name in
         select t.relation, bulkhead.qualified(t.relation)
         from bulkhead.protected_tables as t
         where t.parent is null
-        order by t.schema_name, t.table_name
+        -- Another order each day: what the time did not reach tonight is not always the same.
+        order by md5(t.relation::text || coalesce(left(threshold ->> 'deadline', 10), ''))
     loop
         -- A table that was dropped is the business of abnormal_deletes and of the boundary checks.
         continue when v_name is null;
         v_tables := v_tables + 1;
+        if clock_timestamp() > (threshold ->> 'deadline')::timestamptz then
+            v_left := v_left || v_name;
+            continue;
+        end if;
         begin
             -- What was wrong is looked at whole until it is right: its rows need not change for that.
             v_is_full := v_changes is null or threshold -> 'recheck' ? v_name;
@@ -464,6 +480,12 @@ begin
                 format('select * from bulkhead.offenders(%L, %L)', v_name, kind));
         end;
     end loop;
+    if v_left <> '{}' then
+        v_clean := false;
+        return next bulkhead.canary_row(
+            canary, null, 'unknown', cardinality(v_left), 0,
+            format('%s of %s table(s) were not reached, the time was spent: %s', cardinality(v_left), v_tables, array_to_string(v_left[1:20], ', ')));
+    end if;
     if v_tables = 0 then
         -- Info: unknown, but nobody is woken because a new installation is empty.
         return next bulkhead.canary_row(
@@ -1389,8 +1411,14 @@ begin
             and bulkhead.qualified(t.relation) is not null
             -- Counting rows is for the night, and for what was wrong the last time.
             and (not threshold ? 'changed_since' or threshold -> 'recheck' ? bulkhead.ledger_name(t.relation))
-        order by 2
+        order by md5(t.relation::text || coalesce(left(threshold ->> 'deadline', 10), ''))
     loop
+        if clock_timestamp() > (threshold ->> 'deadline')::timestamptz then
+            v_is_clean := false;
+            return next bulkhead.canary_row(
+                'audit_completeness', v_table.name, 'unknown', null, null, format('%s was not reached: the time was spent', v_table.name));
+            continue;
+        end if;
         begin
             if not exists (select from bulkhead.ledger_gaps as g where g.table_name = v_table.name) then
                 insert into bulkhead.ledger_gaps (table_name, tenant_id, gap)
@@ -1435,9 +1463,515 @@ $$;
 comment on function bulkhead.canary_audit_completeness(jsonb) is 'Canary: rows that were written with the triggers off, in a restore or by a superuser''s tricks: the table''s count of each tenant against inserts and baseline less deletes';
 revoke all on function bulkhead.canary_audit_completeness(jsonb) from public;
 
+-- ---------------------------------------------------------------- findings of the status, the ledger, the platform
+
+create function bulkhead.canary_findings(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_at timestamptz := coalesce((threshold ->> 'at')::timestamptz, now());
+    v_begins timestamptz := (select s.configured_at from bulkhead.settings as s) + coalesce((threshold ->> 'grace')::interval, interval '2 days');
+    v_category text;
+    v_found bulkhead.check_result;
+    v_clean boolean := true;
+begin
+    if v_begins is null or v_begins > v_at then
+        return next bulkhead.canary_row(threshold ->> 'canary', null, 'pass', null, null,
+            'learning: a new installation has two days to be set up, meanwhile bulkhead status alone says what is missing');
+        return;
+    end if;
+    for v_category in select c from jsonb_array_elements_text(threshold -> 'categories') as c loop
+        for v_found in select f.* from bulkhead.findings(v_category) as f loop
+            -- What another canary says, or a message of its own said already.
+            continue when threshold -> 'except' ? v_found.name;
+            v_clean := false;
+            return next v_found;
+        end loop;
+    end loop;
+    if v_clean then
+        return next bulkhead.canary_row(threshold ->> 'canary', null, 'pass', 0, 0, 'No finding');
+    end if;
+end
+$$;
+comment on function bulkhead.canary_findings(jsonb) is 'Canary: the findings of whole categories of the status become incidents under their own names';
+revoke all on function bulkhead.canary_findings(jsonb) from public;
+
+create function bulkhead.canary_ledger_sample(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_size bigint := coalesce((threshold ->> 'seals')::bigint, 100);
+    v_last bigint := (select max(s.seq) from bulkhead.audit_seals as s);
+    v_from bigint;
+    v_problems text[];
+begin
+    if v_last is null then
+        return next bulkhead.canary_row('ledger_sample', null, 'unknown', null, 0, 'Nothing is sealed yet', severity => 'info');
+        return;
+    end if;
+    v_from := 1 + floor(random() * greatest(1, v_last - v_size + 1))::bigint;
+    select array_agg(concat_ws(' ', 'seal ' || v.seq, v.part, 'event ' || v.event_id, v.problem)) into v_problems
+    from bulkhead.verify_audit(null, null, v_from, least(v_last, v_from + v_size - 1)) as v;
+    return next bulkhead.canary_row(
+        'ledger_sample', null, case when v_problems is null then 'pass' else 'fail' end, coalesce(cardinality(v_problems), 0), 0,
+        format('Seals %s to %s of %s compared event by event', v_from, least(v_last, v_from + v_size - 1), v_last)
+            || coalesce(': ' || array_to_string(v_problems[1:5], '; '), ''),
+        '{}', format('select * from bulkhead.verify_audit(null, null, %s, %s)', v_from, least(v_last, v_from + v_size - 1)));
+end
+$$;
+comment on function bulkhead.canary_ledger_sample(jsonb) is 'Canary: a random stretch of the sealed ledger, compared event by event';
+revoke all on function bulkhead.canary_ledger_sample(jsonb) from public;
+
+create function bulkhead.canary_refused_writes(threshold jsonb)
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    with refused as (
+        select e.id, e.actor_role, e.table_name, e.tenant_id, 1 + coalesce((e.metadata ->> 'not_recorded')::bigint, 0) as writes
+        from bulkhead.audit_events as e
+        where e.operation = 'bulkhead.write_refused'
+            and e.created_at > coalesce((canary_refused_writes.threshold ->> 'at')::timestamptz, now()) - coalesce((canary_refused_writes.threshold ->> 'window')::interval, interval '1 hour')
+    )
+    select r.*
+    from (
+        select coalesce(sum(f.writes), 0) as writes, (array_agg(f.id::text order by f.id desc))[1:5] as ids,
+            array_agg(distinct f.tenant_id) filter (where f.tenant_id is not null) as tenants,
+            string_agg(distinct format('%s on %s', f.actor_role, f.table_name), ', ') as who
+        from refused as f
+    ) as t
+    cross join lateral bulkhead.canary_row(
+        'refused_writes', null, case when t.writes > coalesce((canary_refused_writes.threshold ->> 'max')::numeric, 10) then 'fail' else 'pass' end,
+        t.writes, coalesce((canary_refused_writes.threshold ->> 'max')::numeric, 10),
+        format('%s refused write(s) were reported%s', t.writes, coalesce(': ' || t.who, '')) || bulkhead.tenants_line(t.tenants),
+        coalesce(t.ids, '{}'),
+        'select * from bulkhead.audit_events where operation = ''bulkhead.write_refused'' order by id desc limit 50') as r
+$$;
+comment on function bulkhead.canary_refused_writes(jsonb) is 'Canary: writes of the back end that the guard refused and the back end reported';
+revoke all on function bulkhead.canary_refused_writes(jsonb) from public;
+
+create function bulkhead.canary_cron_history(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_max bigint := coalesce((threshold ->> 'max')::bigint, 100000);
+    v_rows bigint;
+begin
+    if to_regclass('cron.job_run_details') is null then
+        return next bulkhead.canary_row('cron_history', null, 'unknown', null, v_max, 'pg_cron is not installed in this database');
+        return;
+    end if;
+    execute format('select count(*) from (select from cron.job_run_details limit %s) as r', v_max + 1) into v_rows;
+    return next bulkhead.canary_row(
+        'cron_history', null, case when v_rows > v_max then 'fail' else 'pass' end, v_rows, v_max,
+        format('%s%s run(s) are kept in cron.job_run_details', case when v_rows > v_max then 'more than ' else '' end, least(v_rows, v_max)),
+        '{}', 'select command, count(*), min(start_time) from cron.job_run_details group by command order by 2 desc limit 20');
+end
+$$;
+comment on function bulkhead.canary_cron_history(jsonb) is 'Canary: cron.job_run_details, which never cleans itself and slows pg_cron down';
+revoke all on function bulkhead.canary_cron_history(jsonb) from public;
+
+create function bulkhead.canary_pg_net_errors(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_max bigint := coalesce((threshold ->> 'max')::bigint, 10);
+    v_share numeric := coalesce((threshold ->> 'share')::numeric, 0.5);
+    v_calls record;
+begin
+    -- Nothing is called: alerting_configured says that it should be.
+    if to_regclass('net._http_response') is null then
+        return;
+    end if;
+    execute $sql$
+        select
+            count(*) as total,
+            count(*) filter (where r.timed_out or r.error_msg is not null or r.status_code is null or r.status_code >= 400) as failed,
+            (array_agg(r.id::text order by r.id desc) filter (where r.timed_out or r.error_msg is not null or r.status_code is null or r.status_code >= 400))[1:5] as ids,
+            (array_agg(coalesce(left(r.error_msg, 200), 'status ' || r.status_code, 'timed out') order by r.id desc)
+                filter (where r.timed_out or r.error_msg is not null or r.status_code is null or r.status_code >= 400))[1] as last
+        from net._http_response as r
+        where r.created > $1
+        $sql$
+    into v_calls
+    using coalesce((threshold ->> 'at')::timestamptz, now()) - coalesce((threshold ->> 'window')::interval, interval '1 hour');
+    return next bulkhead.canary_row(
+        'pg_net_errors', null,
+        case when v_calls.failed > v_max and v_calls.failed > v_share * v_calls.total then 'fail' else 'pass' end,
+        v_calls.failed, v_max,
+        format('%s of %s call(s) by pg_net failed%s', v_calls.failed, v_calls.total, coalesce(', the last with: ' || v_calls.last, '')),
+        coalesce(v_calls.ids, '{}'),
+        'select id, status_code, timed_out, error_msg, created from net._http_response order by id desc limit 20');
+end
+$$;
+comment on function bulkhead.canary_pg_net_errors(jsonb) is 'Canary: calls of pg_net that fail, by number and by share, this project''s own among them';
+revoke all on function bulkhead.canary_pg_net_errors(jsonb) from public;
+
+create function bulkhead.canary_tenant_quotas(threshold jsonb)
+returns setof bulkhead.check_result
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    with sizes as (
+        -- Rows by the ledger's balance of last night; bytes by each table's average row.
+        select
+            c.tenant_id,
+            sum(c.n) as n,
+            round((sum(c.n * coalesce(p.pages * current_setting('block_size')::integer / nullif(k.reltuples, 0), 0)) / 1048576)::numeric, 1) as megabytes
+        from (
+            select u.table_name, u.tenant_id, greatest(sum(u.n), 0) as n
+            from (
+                select l.table_name, l.tenant_id, l.net as n from bulkhead.ledger_counts as l
+                union all
+                select g.table_name, g.tenant_id, g.gap from bulkhead.ledger_gaps as g
+            ) as u
+            where u.tenant_id <> ''
+            group by u.table_name, u.tenant_id
+        ) as c
+        join bulkhead.protected_tables as t on t.parent is null and bulkhead.ledger_name(t.relation) = c.table_name
+        join pg_catalog.pg_class as k on k.oid = t.relation
+        cross join lateral (
+            -- As of the last vacuum: asking for the size would wait for a lock on the table.
+            select sum(part.relpages) as pages
+            from pg_catalog.pg_class as part
+            where part.oid in (k.oid, k.reltoastrelid)
+                or part.oid in (select i.indexrelid from pg_catalog.pg_index as i where i.indrelid = k.oid)
+        ) as p
+        where canary_tenant_quotas.threshold ?| array['rows', 'megabytes', 'tenants']
+        group by c.tenant_id
+    ),
+    over as (
+        select s.tenant_id, limits.unit, limits.value, limits.allowed
+        from sizes as s
+        cross join lateral (values
+            ('rows', s.n, coalesce(threshold -> 'tenants' -> s.tenant_id ->> 'rows', threshold ->> 'rows')::numeric),
+            ('megabytes', s.megabytes, coalesce(threshold -> 'tenants' -> s.tenant_id ->> 'megabytes', threshold ->> 'megabytes')::numeric)
+        ) as limits (unit, value, allowed)
+        where limits.value > limits.allowed
+    )
+    select r.*
+    from over as o
+    cross join lateral bulkhead.canary_row(
+        'tenant_quotas', format('tenant %s, %s', o.tenant_id, o.unit), 'fail', o.value, o.allowed,
+        format('%s %s, %s are allowed', o.value, o.unit, o.allowed) || bulkhead.tenants_line(array[o.tenant_id]), array[o.tenant_id],
+        format('select table_name, net from bulkhead.ledger_counts where tenant_id = %L order by net desc', o.tenant_id)) as r
+    union all
+    select r.*
+    from bulkhead.canary_row('tenant_quotas', null, 'pass', 0, 0, 'Every tenant is within its quotas') as r
+    where not exists (select from over)
+        -- Nobody asked for it: no row.
+        and canary_tenant_quotas.threshold ?| array['rows', 'megabytes', 'tenants']
+$$;
+comment on function bulkhead.canary_tenant_quotas(jsonb) is 'Canary: tenants with more rows or megabytes than the threshold allows them';
+revoke all on function bulkhead.canary_tenant_quotas(jsonb) from public;
+
+-- ---------------------------------------------------------------- a project's own
+
+-- Reads, and nothing else. It has to see every tenant, or it would see none and call that fine.
+do $$
+begin
+    if to_regrole('bulkhead_canary') is null then
+        begin
+            create role bulkhead_canary nologin noinherit bypassrls;
+        exception
+            -- Before Postgres 16 a superuser has to: alter role bulkhead_canary bypassrls.
+            when insufficient_privilege then
+                create role bulkhead_canary nologin noinherit;
+        end;
+    end if;
+    if not pg_has_role(current_user, 'bulkhead_canary', 'member') or current_setting('server_version_num')::integer >= 160000 then
+        grant bulkhead_canary to current_user;
+    end if;
+exception
+    -- Roles belong to the server: another database of it may be making the same one.
+    when duplicate_object or unique_violation then
+        null;
+end
+$$;
+
+create function bulkhead.ask_canary(query text, threshold jsonb, max_rows integer)
+returns jsonb
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_rows jsonb;
+begin
+    begin
+        perform set_config('bulkhead.threshold', threshold::text, true),
+            set_config('lock_timeout', '2s', true),
+            set_config('transaction_read_only', 'on', true);
+        if (select r.rolbypassrls from pg_catalog.pg_roles as r where r.rolname = 'bulkhead_canary') then
+            perform set_config('role', 'bulkhead_canary', true);
+        end if;
+        -- As part of a query it is one query that writes nothing; a line of its own ends a comment of its last one.
+        execute format(E'select coalesce(jsonb_agg(to_jsonb(q)), ''[]'') from (select * from (%s\n) as asked limit %s) as q',
+            regexp_replace(query, ';\s*$', ''), max_rows)
+        into v_rows;
+        raise exception using errcode = 'BHRBK';
+    exception when sqlstate 'BHRBK' then
+        return v_rows;
+    end;
+end
+$$;
+comment on function bulkhead.ask_canary(text, jsonb, integer) is 'Runs a canary''s query as bulkhead_canary, in a read-only subtransaction that is rolled back';
+revoke all on function bulkhead.ask_canary(text, jsonb, integer) from public;
+
+create function bulkhead.canary_own(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_canary bulkhead.canaries := (select c from bulkhead.canaries as c where c.name = canary_own.threshold ->> 'canary');
+    v_max numeric := coalesce((threshold ->> 'max')::numeric, 0);
+    v_found record;
+    v_clean boolean := true;
+begin
+    for v_found in
+        select
+            f.value ->> 'subject' as subject,
+            coalesce(sum((f.value ->> 'observed')::numeric), count(*)) as observed,
+            min(f.value ->> 'detail') as detail,
+            (array_agg(f.value ->> 'id') filter (where f.value ->> 'id' is not null))[1:5] as ids,
+            array_agg(distinct f.value ->> 'tenant_id') filter (where f.value ->> 'tenant_id' is not null) as tenants
+        from jsonb_array_elements(bulkhead.ask_canary(v_canary.query, threshold, 1000)) as f
+        group by 1
+        order by 1
+    loop
+        continue when v_found.observed <= v_max;
+        v_clean := false;
+        return next bulkhead.canary_row(
+            v_canary.name, v_found.subject, 'fail', v_found.observed, v_max,
+            coalesce(v_found.detail, format('%s row(s)', v_found.observed)) || bulkhead.tenants_line(v_found.tenants),
+            coalesce(v_found.ids, '{}'), v_canary.query);
+    end loop;
+    if v_clean then
+        return next bulkhead.canary_row(v_canary.name, null, 'pass', 0, v_max, 'The query found nothing beyond the threshold');
+    end if;
+end
+$$;
+comment on function bulkhead.canary_own(jsonb) is 'Canary: a query that bulkhead.add_canary() was given; each of its rows is an offender';
+revoke all on function bulkhead.canary_own(jsonb) from public;
+
+create function bulkhead.add_canary(
+    name text,
+    sql text,
+    threshold jsonb default '{"max": 0}',
+    title text default null,
+    severity text default 'warning',
+    cadence text default 'five_minutes',
+    remediation text default null,
+    runbook text default 'docs/canaries.md',
+    time_limit interval default '30 seconds'
+)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+begin
+    if exists (select from bulkhead.rules as r where r.name = add_canary.name)
+        or exists (select from bulkhead.canaries as c where c.name = add_canary.name and c.query is null) then
+        raise exception using
+            errcode = 'BH405',
+            message = format('Cannot add canary "%s": Bulkhead has a check of that name; choose another', name);
+    end if;
+    begin
+        -- A mistake must show now, not as an unknown at night. No row is asked for.
+        perform bulkhead.ask_canary(sql, threshold, 0);
+        insert into bulkhead.canaries as c (name, title, severity, cadence, threshold, time_limit, runbook, remediation, query, function)
+        values (
+            name, coalesce(title, replace(name, '_', ' ')), severity, cadence, threshold, time_limit, runbook,
+            coalesce(remediation, 'Run the query below'), sql, 'bulkhead.canary_own(jsonb)')
+        on conflict on constraint canaries_pkey do update set
+            title = excluded.title,
+            severity = excluded.severity,
+            cadence = excluded.cadence,
+            threshold = excluded.threshold,
+            time_limit = excluded.time_limit,
+            runbook = excluded.runbook,
+            remediation = excluded.remediation,
+            query = excluded.query;
+    exception when others then
+        raise exception using
+            errcode = 'BH405',
+            message = format('Cannot add canary "%s": %s%s', name, sqlerrm, case
+                when sqlstate = '42501' then '; give its role what the query reads: grant select on table … to bulkhead_canary'
+                else ''
+            end);
+    end;
+    perform bulkhead.log_change('add_canary', name, null, jsonb_build_object('query', sql, 'threshold', threshold));
+end
+$$;
+comment on function bulkhead.add_canary is 'Adds or replaces a check of one''s own: each row of the query is an offender. Example: select bulkhead.add_canary(''unpaid_orders'', ''select id, tenant_id from public.orders where paid_at is null and due_at < now()'')';
+revoke all on function bulkhead.add_canary from public;
+
+create function bulkhead.remove_canary(name text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_gone bulkhead.canaries;
+begin
+    if exists (select from bulkhead.canaries as c where c.name = remove_canary.name and c.query is null) then
+        raise exception using
+            errcode = 'BH405',
+            message = format('Cannot remove canary "%s": it is Bulkhead''s; switch it off with update bulkhead.canaries set is_enabled = false', name);
+    end if;
+    delete from bulkhead.canaries as c where c.name = remove_canary.name returning c.* into v_gone;
+    if v_gone.name is null then
+        return false;
+    end if;
+    -- Nobody will look again: what is open ends here.
+    perform bulkhead.record_results('{}', clock_timestamp(), array[name]) from generate_series(1, 2);
+    perform bulkhead.log_change('remove_canary', name, null, jsonb_build_object('query', v_gone.query));
+    return true;
+end
+$$;
+comment on function bulkhead.remove_canary(text) is 'Takes a check of one''s own out again, with its history; its open incidents end. False where there was none';
+revoke all on function bulkhead.remove_canary(text) from public;
+
 -- ---------------------------------------------------------------- the runner
 
-create function bulkhead.run_canaries(cadence text default 'five_minutes', at_time timestamptz default now())
+create function bulkhead.due_canaries(cadence text)
+returns setof bulkhead.canaries
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_column
+begin
+    if due_canaries.cadence is null or due_canaries.cadence not in ('five_minutes', 'nightly') then
+        raise exception using
+            errcode = 'BH401',
+            message = format('unknown cadence %L: it is five_minutes or nightly', due_canaries.cadence);
+    end if;
+    return query
+    select c.*
+    from bulkhead.canaries as c
+    where c.is_enabled
+        and (
+            due_canaries.cadence = 'nightly'
+            or c.cadence = 'five_minutes'
+            -- A new installation does not wait for its first night to know.
+            or not exists (select from bulkhead.canary_runs as r where r.canary = c.name and r.status in ('pass', 'fail'))
+        )
+    -- What had to be cancelled the last time comes last: it holds up nobody else.
+    order by
+        coalesce(
+            (
+                select r.cancelled_at is not null
+                from bulkhead.canary_runs as r
+                where r.canary = c.name
+                    and r.status <> 'running'
+                order by r.id desc
+                limit 1
+            ),
+            false
+        ),
+        c.name;
+end
+$$;
+comment on function bulkhead.due_canaries(text) is 'The canaries of a pass, in the order in which they run';
+revoke all on function bulkhead.due_canaries(text) from public;
+
+create function bulkhead.begin_canary(canary text, cadence text, at_time timestamptz default now())
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_horizon bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    v_last bulkhead.canary_runs;
+    v_run bigint;
+begin
+    select r.* into v_last
+    from bulkhead.canary_runs as r
+    where r.canary = begin_canary.canary
+        and r.status <> 'running'
+    order by r.id desc
+    limit 1;
+    insert into bulkhead.canary_runs (canary, cadence, is_full, horizon, started_at)
+    values (
+        canary, cadence,
+        -- Everything, when nothing is known: the first pass, one after an unknown, one after a restore.
+        cadence = 'nightly' or coalesce(v_last.status not in ('pass', 'fail') or v_last.horizon > v_horizon, true),
+        v_horizon, at_time
+    )
+    returning id into v_run;
+    return v_run;
+end
+$$;
+comment on function bulkhead.begin_canary(text, text, timestamptz) is 'Notes that a check begins, and from where on changes are new to the next pass; returns the run';
+revoke all on function bulkhead.begin_canary(text, text, timestamptz) from public;
+
+create function bulkhead.end_canary(run_id bigint, results bulkhead.check_result[], at_time timestamptz default now())
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+begin
+    update bulkhead.canary_runs as r
+    set
+        finished_at = at_time,
+        took = clock_timestamp() - r.begun_at,
+        status = case
+            when exists (select from unnest(results) as x where x.status = 'unknown') then 'unknown'
+            when exists (select from unnest(results) as x where x.status = 'fail') then 'fail'
+            else 'pass'
+        end
+    where r.id = end_canary.run_id
+        and r.status = 'running';
+    -- The reaper was here first: its verdict stands.
+    if found then
+        insert into bulkhead.canary_results (run_id, position, result)
+        select end_canary.run_id, i, results[i]
+        from generate_subscripts(results, 1) as i;
+        return query select * from unnest(results);
+    end if;
+end
+$$;
+comment on function bulkhead.end_canary(bigint, bulkhead.check_result[], timestamptz) is 'Stores what a run found, once; returns the stored rows';
+revoke all on function bulkhead.end_canary(bigint, bulkhead.check_result[], timestamptz) from public;
+
+create function bulkhead.run_canary(run_id bigint, at_time timestamptz default now(), deadline timestamptz default null)
 returns setof bulkhead.check_result
 language plpgsql
 volatile
@@ -1446,110 +1980,269 @@ set row_security = off
 -- A check that waits behind somebody's ALTER TABLE is unknown, not late.
 set lock_timeout = '5s'
 as $$
-#variable_conflict use_variable
 declare
-    v_horizon bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-    v_canary bulkhead.canaries;
+    v_run bulkhead.canary_runs := (select r from bulkhead.canary_runs as r where r.id = run_canary.run_id);
+    v_canary bulkhead.canaries := (select c from bulkhead.canaries as c where c.name = v_run.canary);
     v_last bulkhead.canary_runs;
     v_call regprocedure;
-    v_context jsonb;
-    v_run bigint;
+    v_context jsonb := jsonb_build_object('at', at_time, 'canary', v_run.canary);
     v_rows bulkhead.check_result[];
-    v_all bulkhead.check_result[] := '{}';
-    v_names text[] := '{}';
-    v_started timestamptz;
 begin
-    if cadence is null or cadence not in ('five_minutes', 'nightly') then
-        raise exception using
-            errcode = 'BH401',
-            message = format('unknown cadence %L: it is five_minutes or nightly', cadence);
+    if deadline is not null then
+        v_context := v_context || jsonb_build_object('deadline', deadline);
     end if;
-    if not pg_try_advisory_xact_lock(hashtextextended('bulkhead:canaries:' || cadence, 0)) then
-        -- Neither stored nor fed: the run that holds the lock does both.
-        return next bulkhead.check_row(
-            'canaries_running', cadence, 'Another pass is running', 'info', 'canaries', 'unknown', null, null,
-            'This pass looked at nothing, because another one is running', 'Wait for it to end');
-        return;
-    end if;
-
-    for v_canary in
-        select c.*
-        from bulkhead.canaries as c
-        where c.is_enabled
-            and (run_canaries.cadence = 'nightly' or c.cadence = 'five_minutes')
-        order by c.name
-    loop
+    if not v_run.is_full then
         select r.* into v_last
         from bulkhead.canary_runs as r
-        where r.canary = v_canary.name
+        where r.canary = v_run.canary
             and r.status <> 'running'
         order by r.id desc
         limit 1;
-        v_started := clock_timestamp();
-        v_context := jsonb_build_object('at', at_time);
-        -- Everything, when nothing is known: the first pass, one after an unknown, one after a restore.
-        if cadence <> 'nightly' and v_last.status in ('pass', 'fail') and v_last.horizon <= v_horizon then
-            v_context := v_context || jsonb_build_object(
-                'changed_since', v_last.horizon,
-                'recheck', (
-                    select coalesce(jsonb_agg(distinct (r.result).subject), '[]')
-                    from bulkhead.canary_results as r
-                    where r.run_id = v_last.id
-                        and (r.result).status <> 'pass'
-                        and (r.result).subject is not null
-                )
-            );
-        end if;
-        insert into bulkhead.canary_runs (canary, cadence, is_full, horizon, started_at)
-        values (v_canary.name, cadence, not v_context ? 'changed_since', v_horizon, at_time)
-        returning id into v_run;
-
-        begin
-            v_call := to_regprocedure(v_canary.function);
-            if v_call is null then
-                raise exception using
-                    errcode = 'BH403',
-                    message = format('the function %s is gone', v_canary.function);
-            end if;
-            execute format('select array_agg(r) from %s($1) as r', v_call::oid::regproc)
-            into v_rows
-            using v_canary.threshold || v_context;
-            -- A row without a verdict is not a pass.
-            select array_agg(
-                case
-                    when (r).status in ('pass', 'fail', 'unknown') and (r).fingerprint is not null then r
-                    else bulkhead.canary_row(v_canary.name, (r).subject, 'unknown', null, null, 'The check returned a malformed row')
-                end
+        v_context := v_context || jsonb_build_object(
+            'changed_since', v_last.horizon,
+            'recheck', (
+                select coalesce(jsonb_agg(distinct (r.result).subject), '[]')
+                from bulkhead.canary_results as r
+                where r.run_id = v_last.id
+                    and (r.result).status <> 'pass'
+                    and (r.result).subject is not null
             )
-            into v_rows
-            from unnest(v_rows) as r;
-        exception when others then
-            v_rows := array[bulkhead.canary_row(v_canary.name, null, 'unknown', null, null, 'The check failed: ' || sqlerrm)];
-        end;
-        v_rows := coalesce(v_rows, '{}');
-
-        insert into bulkhead.canary_results (run_id, position, result)
-        select v_run, i, v_rows[i]
-        from generate_subscripts(v_rows, 1) as i;
-        update bulkhead.canary_runs as r
-        set
-            finished_at = at_time,
-            took = clock_timestamp() - v_started,
-            status = case
-                when exists (select from unnest(v_rows) as x where x.status = 'unknown') then 'unknown'
-                when exists (select from unnest(v_rows) as x where x.status = 'fail') then 'fail'
-                else 'pass'
+        );
+    end if;
+    begin
+        if clock_timestamp() > deadline then
+            raise exception using errcode = 'BH403', message = 'it was not reached: the time of this pass was spent';
+        end if;
+        v_call := to_regprocedure(v_canary.function);
+        if v_call is null then
+            raise exception using
+                errcode = 'BH403',
+                message = format('the function %s is gone', v_canary.function);
+        end if;
+        execute format('select array_agg(r) from %s($1) as r', v_call::oid::regproc)
+        into v_rows
+        using v_canary.threshold || v_context;
+        -- A row without a verdict is not a pass.
+        select array_agg(
+            case
+                when (r).status in ('pass', 'fail', 'unknown') and (r).fingerprint is not null then r
+                else bulkhead.canary_row(v_canary.name, (r).subject, 'unknown', null, null, 'The check returned a malformed row')
             end
-        where r.id = v_run;
+        )
+        into v_rows
+        from unnest(v_rows) as r;
+    exception
+        -- Cancelled, and caught by name: "others" does not hold it. The pass goes on with the next check.
+        when query_canceled then
+            v_rows := array[bulkhead.canary_row(v_canary.name, null, 'unknown', null, null,
+                format('The check was stopped after %s (its limit is %s): %s', date_trunc('second', clock_timestamp() - v_run.begun_at), v_canary.time_limit, sqlerrm))];
+        when others then
+            v_rows := array[bulkhead.canary_row(v_canary.name, null, 'unknown', null, null, 'The check failed: ' || sqlerrm)];
+    end;
+    return query select * from bulkhead.end_canary(run_canary.run_id, coalesce(v_rows, '{}'), at_time);
+end
+$$;
+comment on function bulkhead.run_canary(bigint, timestamptz, timestamptz) is 'Runs the check of a run that has begun; whatever it does, the answer is rows: an error or a cancellation is unknown';
+revoke all on function bulkhead.run_canary(bigint, timestamptz, timestamptz) from public;
+
+-- The findings that a check of findings speaks for: what is not among its rows, and of its categories, is well again.
+create function bulkhead.evaluated_names(canary text, results bulkhead.check_result[])
+returns text[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+begin
+    return (
+        select array[canary] || coalesce(array_agg(distinct i.name), '{}')
+        from bulkhead.incidents as i
+        join bulkhead.canaries as c on c.name = evaluated_names.canary
+        where i.state = 'open'
+            and c.threshold -> 'categories' ? i.category
+            -- A category that could not be evaluated, or a check that could not run, proves nothing.
+            and not exists (
+                select
+                from unnest(results) as r
+                where r.status = 'unknown'
+                    and r.name in (canary, 'checks_failed', 'checks_missing')
+            )
+    );
+end
+$$;
+comment on function bulkhead.evaluated_names(text, bulkhead.check_result[]) is 'The names for which a run of a canary may resolve incidents';
+revoke all on function bulkhead.evaluated_names(text, bulkhead.check_result[]) from public;
+
+create function bulkhead.run_canaries(cadence text default 'five_minutes', at_time timestamptz default now())
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_canary bulkhead.canaries;
+    v_rows bulkhead.check_result[];
+    v_all bulkhead.check_result[] := '{}';
+    v_names text[] := '{}';
+begin
+    perform from bulkhead.due_canaries(run_canaries.cadence);
+    if not pg_try_advisory_xact_lock(hashtextextended('bulkhead:canaries:' || run_canaries.cadence, 0)) then
+        -- Neither stored nor fed: the run that holds the lock does both.
+        return next bulkhead.check_row(
+            'canaries_running', run_canaries.cadence, 'Another pass is running', 'info', 'canaries', 'unknown', null, null,
+            'This pass looked at nothing, because another one is running', 'Wait for it to end');
+        return;
+    end if;
+    for v_canary in select * from bulkhead.due_canaries(run_canaries.cadence) loop
+        v_rows := array(select r from bulkhead.run_canary(bulkhead.begin_canary(v_canary.name, run_canaries.cadence, at_time), at_time) as r);
         v_all := v_all || v_rows;
-        v_names := v_names || v_canary.name;
+        v_names := v_names || bulkhead.evaluated_names(v_canary.name, v_rows);
         return query select * from unnest(v_rows);
     end loop;
     perform bulkhead.record_results(v_all, at_time, v_names);
 end
 $$;
-comment on function bulkhead.run_canaries(text, timestamptz) is 'One pass: five_minutes on what changed since the last one, nightly on everything. Stores the results, feeds the incidents, returns the rows';
+comment on function bulkhead.run_canaries(text, timestamptz) is 'One pass in one transaction, by hand: five_minutes on what changed since the last one, nightly on everything. Stores the results, feeds the incidents, returns the rows. The scheduler calls run_pass()';
 revoke all on function bulkhead.run_canaries(text, timestamptz) from public;
+
+create function bulkhead.record_run(canary text, results bulkhead.check_result[], at_time timestamptz default now())
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+begin
+    perform bulkhead.record_results(results, at_time, bulkhead.evaluated_names(canary, results));
+end
+$$;
+comment on function bulkhead.record_run(text, bulkhead.check_result[], timestamptz) is 'Feeds the incidents with one run';
+revoke all on function bulkhead.record_run(text, bulkhead.check_result[], timestamptz) from public;
+
+create function bulkhead.begin_pass(cadence text, budget interval, out until timestamptz, out names text[])
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+begin
+    -- Of the session, since the pass commits; it ends with the connection at the latest.
+    names := array(select c.name from bulkhead.due_canaries(begin_pass.cadence) as c);
+    if not pg_try_advisory_lock(hashtextextended('bulkhead:canaries:' || begin_pass.cadence, 0)) then
+        names := '{}';
+        return;
+    end if;
+    until := clock_timestamp() + coalesce(budget, case begin_pass.cadence when 'nightly' then interval '30 minutes' else interval '4 minutes' end);
+end
+$$;
+comment on function bulkhead.begin_pass(text, interval) is 'Takes the turn of a pass and says until when it may run, and what; nothing where another pass has the turn';
+revoke all on function bulkhead.begin_pass(text, interval) from public;
+
+create function bulkhead.end_pass(cadence text)
+returns boolean
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_advisory_unlock(hashtextextended('bulkhead:canaries:' || cadence, 0))
+$$;
+comment on function bulkhead.end_pass(text) is 'Gives the turn back';
+revoke all on function bulkhead.end_pass(text) from public;
+
+-- A procedure that commits may pin no setting of its own: it only calls what does.
+create procedure bulkhead.run_pass(cadence text default 'five_minutes', budget interval default null)
+language plpgsql
+as $$
+declare
+    v_pass record;
+    v_name text;
+    v_run bigint;
+    v_rows bulkhead.check_result[];
+begin
+    select p.until, p.names into v_pass from bulkhead.begin_pass(cadence, budget) as p;
+    if v_pass.until is null then
+        return;
+    end if;
+    foreach v_name in array v_pass.names loop
+        v_run := bulkhead.begin_canary(v_name, cadence);
+        -- Seen by the reaper from here on.
+        commit;
+        v_rows := array(select r from bulkhead.run_canary(v_run, pg_catalog.now(), v_pass.until) as r);
+        perform bulkhead.record_run(v_name, v_rows);
+        commit;
+    end loop;
+    perform bulkhead.end_pass(cadence);
+end
+$$;
+comment on procedure bulkhead.run_pass(text, interval) is 'One pass as the scheduler runs it: each check in a transaction of its own, noted before it begins; what the budget does not reach is unknown. Example: call bulkhead.run_pass(''nightly'', ''20 minutes'')';
+revoke all on procedure bulkhead.run_pass(text, interval) from public;
+
+-- A statement_timeout that a function sets does nothing for the statement that runs: so another session looks.
+create function bulkhead.reap_canaries()
+returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_run record;
+    v_rows bulkhead.check_result[];
+    v_reaped integer := 0;
+begin
+    for v_run in
+        select
+            r.id,
+            r.canary,
+            r.pid,
+            r.cancelled_at,
+            c.time_limit,
+            clock_timestamp() - r.begun_at as age,
+            exists (
+                select
+                from pg_catalog.pg_stat_activity as a
+                where a.pid = r.pid
+                    and a.backend_start <= r.begun_at
+                    and coalesce(a.state, '') <> 'idle'
+            ) and not exists (
+                select from bulkhead.canary_runs as later where later.pid = r.pid and later.id > r.id
+            ) as is_alive
+        from bulkhead.canary_runs as r
+        join bulkhead.canaries as c on c.name = r.canary
+        where r.status = 'running'
+            and r.pid <> pg_backend_pid()
+        order by r.id
+    loop
+        if v_run.is_alive then
+            continue when v_run.age <= v_run.time_limit;
+            if v_run.cancelled_at is null then
+                update bulkhead.canary_runs as r set cancelled_at = clock_timestamp() where r.id = v_run.id and r.status = 'running';
+                perform pg_cancel_backend(v_run.pid);
+                v_reaped := v_reaped + 1;
+            elsif v_run.cancelled_at < clock_timestamp() - interval '50 seconds' then
+                -- It caught the cancellation and went on.
+                perform pg_terminate_backend(v_run.pid);
+                v_reaped := v_reaped + 1;
+            end if;
+        else
+            v_rows := array(
+                select r
+                from bulkhead.end_canary(v_run.id, array[bulkhead.canary_row(v_run.canary, null, 'unknown', null, null,
+                    'The check did not end: its session is gone after ' || date_trunc('second', v_run.age))]) as r
+            );
+            if v_rows <> '{}' then
+                perform bulkhead.record_run(v_run.canary, v_rows);
+                v_reaped := v_reaped + 1;
+            end if;
+        end if;
+    end loop;
+    return v_reaped;
+end
+$$;
+comment on function bulkhead.reap_canaries() is 'Cancels checks that run beyond their time_limit, ends sessions that go on nevertheless, and calls unknown what was left without a session; returns how many';
+revoke all on function bulkhead.reap_canaries() from public;
 
 create function bulkhead.checks_canaries()
 returns setof bulkhead.check_result
@@ -1595,6 +2288,11 @@ begin
                 v_canary.name, null, 'unknown', null, null,
                 format('The last full sweep was at %s UTC: look at the job bulkhead:canaries:sweep', to_char(v_swept at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
                 '{}', 'select * from bulkhead.canary_runs where is_full order by id desc limit 20');
+        elsif v_canary.threshold ? 'categories' then
+            -- The findings themselves stand under their own category: nothing is said twice.
+            return next bulkhead.canary_row(
+                v_canary.name, null, case when v_last.status = 'unknown' then 'unknown' else 'pass' end, null, null,
+                case when v_last.status = 'unknown' then 'A check of its categories could not be evaluated' else 'Its findings are those of the categories it watches' end);
         else
             return query
                 select (r.result).*
@@ -1642,6 +2340,47 @@ values
         'audit_completeness', 'Rows that the ledger does not know', 'critical', 'five_minutes', '{}', 'docs/runbooks/audit_completeness.md',
         E'Find who could write past the triggers: a superuser, a restore, a migration that disabled them.\nRows too many: select bulkhead.baseline(''<table>'') records them.\nRows too few: look in the last backup for what is missing, then select bulkhead.accept_gap(''<table>'', ''why'').',
         'bulkhead.canary_audit_completeness(jsonb)'
+    ),
+    (
+        'boundary_drift', 'The boundary is not as declared', 'critical', 'five_minutes', '{"categories": ["boundary", "guard"], "except": ["break_glass_active", "service_role_reads"], "grace": "2 days"}',
+        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+    ),
+    (
+        'trail_findings', 'The audit trail has a finding', 'critical', 'five_minutes', '{"categories": ["trail"], "grace": "2 days"}',
+        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+    ),
+    (
+        'schedule_findings', 'The schedule has a finding', 'critical', 'five_minutes', '{"categories": ["schedule"], "except": ["job_failed"], "grace": "2 days"}',
+        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+    ),
+    (
+        'delivery_findings', 'Alerts or backups have a finding', 'critical', 'five_minutes', '{"categories": ["alerting", "backups"], "grace": "2 days"}',
+        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+    ),
+    (
+        'ledger_sample', 'A sealed stretch of the ledger does not match', 'critical', 'nightly', '{"seals": 100}', 'docs/runbooks/ledger_sample.md',
+        E'Do not repair it: keep the database as it is.\nCompare with the newest backup''s anchor: bulkhead audit --help.\nsee docs/checks/seal_broken.md.',
+        'bulkhead.canary_ledger_sample(jsonb)'
+    ),
+    (
+        'refused_writes', 'The back end writes without its tenant', 'warning', 'five_minutes', '{"window": "1 hour", "max": 10}', 'docs/runbooks/refused_writes.md',
+        E'Read the newest events with the query below: reason and table.\nFind the code path that names no tenant: bulkhead lint.\nIf nobody deployed anything, rotate the service key.',
+        'bulkhead.canary_refused_writes(jsonb)'
+    ),
+    (
+        'cron_history', 'The history of pg_cron grows', 'warning', 'nightly', '{"max": 100000}', 'docs/runbooks/cron_history.md',
+        E'See whose runs they are with the query below.\nDelete what is old: delete from cron.job_run_details where end_time < now() - interval ''7 days''.\nSchedule that for jobs of your own; the kit cleans up after its own.',
+        'bulkhead.canary_cron_history(jsonb)'
+    ),
+    (
+        'pg_net_errors', 'Calls by pg_net fail', 'warning', 'five_minutes', '{"window": "1 hour", "max": 10, "share": 0.5}', 'docs/runbooks/pg_net_errors.md',
+        E'Read the last answers with the query below.\nCall the address by hand.\nLook at the logs of the function that is called.',
+        'bulkhead.canary_pg_net_errors(jsonb)'
+    ),
+    (
+        'tenant_quotas', 'A tenant is larger than agreed', 'warning', 'nightly', '{}', 'docs/runbooks/tenant_quotas.md',
+        E'See which tables with the query below.\nLook for a loop: select table_name, count(*) from bulkhead.audit_events where tenant_id = ''<id>'' and created_at > now() - interval ''1 day'' group by 1.\nAgree on more, or limit the tenant.',
+        'bulkhead.canary_tenant_quotas(jsonb)'
     )
 -- For upgrades. Thresholds, cadence and what is switched off belong to the project.
 on conflict (name) do update

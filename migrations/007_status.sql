@@ -290,7 +290,7 @@ where role.oid = 10
         'supabase_admin', 'supabase_auth_admin', 'supabase_storage_admin', 'supabase_functions_admin',
         'supabase_replication_admin', 'supabase_read_only_user', 'supabase_realtime_admin', 'supabase_etl_admin',
         'supabase_privileged_role', 'supabase_superuser', 'dashboard_user', 'pgbouncer', 'cli_login_postgres',
-        'pgsodium_keyholder', 'pgsodium_keyiduser', 'pgsodium_keymaker', 'pgtle_admin'
+        'pgsodium_keyholder', 'pgsodium_keyiduser', 'pgsodium_keymaker', 'pgtle_admin', 'bulkhead_canary'
     );
 comment on view bulkhead.trusted_roles is 'Roles that may bypass row level security: configured in settings, or the platform''s own';
 revoke all on bulkhead.trusted_roles from public, anon, authenticated, service_role;

@@ -35,14 +35,15 @@ insert into bulkhead.jobs (name, schedule, command, max_age)
 values
     ('bulkhead:tenancy:follow',       '* * * * *',    'select bulkhead.follow_schema()',           '10 minutes'),
     ('bulkhead:audit:seal',           '* * * * *',    'select bulkhead.seal()',                    '10 minutes'),
-    ('bulkhead:canaries:run',         '*/5 * * * *',  'select bulkhead.run_canaries()',            '20 minutes'),
+    ('bulkhead:canaries:run',         '*/5 * * * *',  'call bulkhead.run_pass()',                  '20 minutes'),
+    ('bulkhead:canaries:reap',        '* * * * *',    'select bulkhead.reap_canaries()',           '10 minutes'),
     ('bulkhead:alerting:dispatch',    '* * * * *',    'select bulkhead.dispatch_alerts()',         '10 minutes'),
     ('bulkhead:alerting:ping',        '*/5 * * * *',  'select bulkhead.ping()',                    '20 minutes'),
     ('bulkhead:audit:partition',      '7 1 * * *',    'select bulkhead.ensure_audit_partitions()', '26 hours'),
     -- Calls nobody where configure_backups() gave the night to a runner (.github/workflows/backup-nightly.yml).
     ('bulkhead:backups:dispatch',     '17 2 * * *',   'select bulkhead.dispatch_backup()',         '26 hours'),
     ('bulkhead:backups:resume',       '*/5 * * * *',  'select bulkhead.resume_backup()',           '20 minutes'),
-    ('bulkhead:canaries:sweep',       '23 3 * * *',   'select bulkhead.run_canaries(''nightly'')', '26 hours'),
+    ('bulkhead:canaries:sweep',       '23 3 * * *',   'call bulkhead.run_pass(''nightly'')',       '26 hours'),
     ('bulkhead:schedule:clean',       '41 4 * * *',   'select bulkhead.clean_up()',                '26 hours')
 on conflict (name) do update
 set schedule = excluded.schedule,
@@ -158,6 +159,7 @@ begin
         and (
             run.jobid in (select job.jobid from cron.job as job where job.jobname like 'bulkhead:%')
             or run.command like 'select bulkhead.%'
+            or run.command like 'call bulkhead.%'
         );
     get diagnostics removed = row_count;
     return removed + bulkhead.clean_up_records();

@@ -34,7 +34,7 @@ $$;
 
 select is((select count(*) from bulkhead.timetable as t where t.is_active), (select count(*) from bulkhead.jobs), 'every declared job is scheduled and active');
 select is((select count(*) from bulkhead.schedule()), 0::bigint, 'schedule() changes nothing the second time');
-select is((select count(*) from bulkhead.jobs as j where j.command !~ '^select bulkhead\.[a-z_]+\([^;]*\)$'), 0::bigint, 'the body of every job is one call');
+select is((select count(*) from bulkhead.jobs as j where j.command !~ '^(select|call) bulkhead\.[a-z_]+\([^;]*\)$'), 0::bigint, 'the body of every job is one call');
 select is(
     (select string_agg(j.name, ', ') from bulkhead.jobs as j
         where not exists (
