@@ -17,7 +17,7 @@ type Row = { subject: string; status: string; detail: string; observed: string }
 type Leak = {
   /** Which object or table the probe must name. */
   subject: string;
-  /** Whether a rule of the catalogs sees it too. */
+  /** Whether a rule of the catalogs has to see it too, and more than this one object may be open. */
   isSeen?: boolean;
   sql: string;
 };
@@ -295,7 +295,8 @@ export function probeSuite(major: 15 | 17): void {
           undone(sql, async (tx) => {
             await tx.unsafe(statements);
             const news = (await findings(tx)).filter((one) => !known.includes(one));
-            assert.equal(news.length > 0, isSeen, `rules: ${news.join(", ")}`);
+            // Rules learn; what they know is the least that must be seen.
+            if (isSeen) assert.notDeepEqual(news, []);
             const rows = await probe(tx);
             const failing = rows.filter((row) => row.status === "fail");
             assert.ok(failing.some((row) => row.subject === subject), JSON.stringify(rows));
