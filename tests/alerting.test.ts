@@ -502,8 +502,11 @@ describe("the watchdog", () => {
     assert.equal(said("green", "2026-11-21T02:44:00Z"), "unknown");
     assert.equal(said("green", "2026-11-21T03:20:00Z"), "unknown");
     assert.equal(said("green", "yesterday"), "unknown");
-    const stale = { verdict: "green", checked_at: now.toISOString(), stale: ["silent"] } as const;
-    assert.equal(judge(stale, { now, maxAgeMinutes: 15 }).verdict, "unknown");
+    const fresh = { verdict: "green" as const, checked_at: now.toISOString() };
+    assert.equal(
+      judge({ ...fresh, stale: ["silent"] }, { now, maxAgeMinutes: 15 }).verdict,
+      "unknown",
+    );
   });
 
   test("decide() says each thing once: its beginning, its change, every four hours, its end", () => {

@@ -90,7 +90,9 @@ test("WebCrypto on Deno and node:crypto agree: wrapped, signed and sealed by one
   const samples = fc.sample(
     fc.record({
       key: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-      context: fc.string({ unit: "binary", maxLength: 200 }).map((text) => text.toWellFormed()),
+      context: fc.string({ unit: "binary", maxLength: 200 }).map((text) =>
+        Buffer.from(text).toString()
+      ),
       plain: fc.uint8Array({ maxLength: 3_000 }),
       at: fc.nat(),
     }),

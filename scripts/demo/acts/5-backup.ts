@@ -37,6 +37,10 @@ export const backup: Act = {
     }
     stage.say(mark.ok("both verified, every byte read and decrypted"));
 
+    const pruned = await bulkhead(stage, ["prune", "--apply", "--record-env", "DATABASE_URL"]);
+    expect(pruned.code === 0, `retention is applied (${pruned.stderr.trim()})`);
+    stage.say(mark.ok("prune: all are younger than the retention, nothing goes"));
+
     const locked = await bulkhead(stage, ["backups", "verify", byEdge.id], {
       BULKHEAD_KEK: randomBytes(32).toString("base64"),
     });

@@ -10,6 +10,8 @@ export const proof: Act = {
   title: "Status, and the evidence in one folder",
   async run(stage) {
     await stage.sql`select bulkhead.seal()`;
+    // What pg_cron does every night; the attack probe among it.
+    await stage.sql`call bulkhead.run_pass('nightly')`;
     const status = await readStatus(stage);
     const rest = status.checks.filter((check) => check.status !== "pass");
     expect(
