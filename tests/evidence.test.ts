@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { generateKeyPairSync } from "node:crypto";
+import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -171,6 +172,7 @@ describe("bulkhead evidence", () => {
       "README.md",
       "SHA256SUMS",
       "canaries.json",
+      "controls.md",
       "file-tree.txt",
       "incidents.json",
       "ledger.json",
@@ -178,6 +180,7 @@ describe("bulkhead evidence", () => {
       "status.json",
       "status.md",
       "status.sarif",
+      "trust-and-safety.md",
       "versions.json",
     ]);
     execFileSync("sha256sum", ["--check", "--quiet", "SHA256SUMS"], { cwd: folder });
@@ -186,6 +189,56 @@ describe("bulkhead evidence", () => {
     const ledger = JSON.parse(await readFile(join(folder, "ledger.json"), "utf8"));
     assert.match(ledger.head, /^[0-9a-f]{64}$/);
     assert.deepEqual(ledger.problems, []);
+  });
+
+  test("says to customers only what was proved, and to auditors which check bears on what", async () => {
+    const page = await readFile(join(base, "first", "trust-and-safety.md"), "utf8");
+    const [said = "", notes = ""] = page.split("<!--");
+    assert.match(said, /kept apart from other customers/);
+    assert.doesNotMatch(said, /backed up|practise recovery/, "there is no backup and no drill yet");
+    assert.match(notes, /- We practise recovery: drill_age, drill_rto/);
+    const controls = await readFile(join(base, "first", "controls.md"), "utf8");
+    for (const id of "CC6.1 CC6.3 CC6.6 CC7.1 CC7.2 CC7.3 CC7.4 A1.2 A1.3 C1.1 C1.2".split(" ")) {
+      assert.match(
+        controls,
+        new RegExp(`^\\| ${id} \\| .+ \\| (green|red|unknown) \\| \\d+ of [1-9]\\d* \\|`, "m"),
+      );
+    }
+    assert.match(controls, /^\| A1\.3 \| .+ \| (red|unknown) \|/m);
+    const html = await readFile(join(base, "first", "status.html"), "utf8");
+    assert.match(html, /<h2 id="canaries-history">/);
+  });
+
+  test("is signed with the key that is given, so that openssl can check it", async () => {
+    const own = await mkdtemp(join(tmpdir(), "bulkhead-evidence-"));
+    after(() => rm(own, { recursive: true, force: true }));
+    const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+    const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    const env = { DATABASE_URL: openhouse.url };
+    const signed = await evidence(
+      ["--out", "signed"],
+      { ...env, BULKHEAD_EVIDENCE_KEY: pem },
+      own,
+    );
+    assert.equal(signed.code, 1, signed.stderr);
+    const cwd = join(own, "signed");
+    await writeFile(join(own, "public.pem"), publicKey.export({ type: "spki", format: "pem" }));
+    const check = () =>
+      execFileSync("openssl", [
+        ..."pkeyutl -verify -pubin -inkey ../public.pem -rawin -in SHA256SUMS -sigfile SHA256SUMS.sig"
+          .split(" "),
+      ], { cwd, stdio: "pipe" });
+    check();
+    await appendFile(join(cwd, "SHA256SUMS"), "x");
+    assert.throws(check);
+    const wrong = await evidence(
+      ["--out", "wrong"],
+      { ...env, BULKHEAD_EVIDENCE_KEY: "no key" },
+      own,
+    );
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /\[BH_EVIDENCE_KEY\]/);
+    assert.doesNotMatch(wrong.stderr, /no key/);
   });
 
   test("never overwrites evidence", async () => {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, type KeyObject, randomBytes, sign } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { checkParent, ensureFolder } from "../../functions/_core/adapters/folder.ts";
@@ -32,7 +32,7 @@ export async function newFolder(out: string): Promise<string> {
 }
 
 /**
- * Write all files and SHA256SUMS under a temporary name and rename the folder: it appears whole or not at all.
+ * Write all files and SHA256SUMS (with `signer` its signature too) under a temporary name and rename the folder: it appears whole or not at all.
  *
  * @example
  * await writeFolder("/var/evidence/2026-11", new Map([["README.md", "# Evidence"]]));
@@ -40,6 +40,7 @@ export async function newFolder(out: string): Promise<string> {
 export async function writeFolder(
   folder: string,
   files: ReadonlyMap<string, string>,
+  signer?: KeyObject,
 ): Promise<void> {
   const partial = `${folder}.partial-${randomBytes(4).toString("hex")}`;
   const clean = () => rm(partial, { recursive: true, force: true });
@@ -57,7 +58,9 @@ export async function writeFolder(
         }  ${name}`,
       );
     }
-    await writeFile(join(partial, "SHA256SUMS"), `${sums.join("\n")}\n`);
+    const list = Buffer.from(`${sums.join("\n")}\n`);
+    await writeFile(join(partial, "SHA256SUMS"), list);
+    if (signer) await writeFile(join(partial, "SHA256SUMS.sig"), sign(null, list, signer));
     await rename(partial, folder);
   } catch (error) {
     throw unwritable(folder, error);

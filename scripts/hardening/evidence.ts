@@ -10,6 +10,11 @@ import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newestBackup, verifyObjects } from "../../functions/_core/backup/manifest.ts";
 import { readEnv } from "../../functions/_core/env.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { readActivity } from "../../functions/_core/adapters/activity-source.ts";
+import type { Activity } from "../../functions/_core/status/activity.ts";
+import { renderControls } from "../../functions/_core/status/controls.ts";
+import { renderCustomerPage } from "../../functions/_core/status/customer-page.ts";
+import { renderHtml } from "../../functions/_core/status/html.ts";
 import { type Artefact, decide, renderIndex } from "../../functions/_core/status/evidence.ts";
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { openDatabase } from "../cli/database.ts";
@@ -17,6 +22,7 @@ import { redact } from "../cli/redact.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { newFolder, writeFolder } from "./evidence-folder.ts";
 import { type DatabaseEvidence, readEvidence } from "./evidence-queries.ts";
+import { signingKey } from "./evidence-signature.ts";
 import { fileTree } from "./file-tree.ts";
 import { FORMATS, kitVersion, renderReport } from "./formats.ts";
 
@@ -38,19 +44,23 @@ export function command(): Command {
     .option("--out <folder>", "the folder to make", `evidence/${stamp(new Date())}`)
     .addHelpText(
       "after",
-      "\nExits 0 on SHIP, 1 on NO-SHIP: something fails or is missing, each named.",
+      "\nExits 0 on SHIP, 1 on NO-SHIP: something fails or is missing, each named." +
+        "\nWith BULKHEAD_EVIDENCE_KEY, an Ed25519 key in PEM, SHA256SUMS is signed: docs/evidence.md.",
     )
     .action(run);
 }
 
 async function run(options: CommonOptions & { out: string }): Promise<void> {
   const folder = await newFolder(options.out);
+  const signer = signingKey(process.env["BULKHEAD_EVIDENCE_KEY"]);
   const store = await readStore();
   const sql = await openDatabase(options.databaseEnv);
   let report: StatusReport;
+  let activity: Activity;
   let found: DatabaseEvidence;
   try {
     report = await readStatus(sql);
+    activity = await readActivity(sql);
     found = await readEvidence(
       sql,
       store !== null && "auditHead" in store ? store.auditHead : null,
@@ -58,7 +68,7 @@ async function run(options: CommonOptions & { out: string }): Promise<void> {
   } finally {
     await sql.end({ timeout: 5 });
   }
-  const artefacts = await gather(report, found, store);
+  const artefacts = await gather({ report, activity }, found, store);
   const decision = decide({ report, artefacts, ledgerProblems: found.ledger.problems.length });
   const files = new Map([
     ["README.md", renderIndex({ decision, report, artefacts, version: kitVersion() })],
@@ -67,6 +77,7 @@ async function run(options: CommonOptions & { out: string }): Promise<void> {
   await writeFolder(
     folder,
     new Map([...files].map(([name, content]) => [name, redact(content, process.env)])),
+    signer,
   );
 
   const missing = artefacts.filter(({ content }) => content === null).map(({ name }) => name);
@@ -91,18 +102,28 @@ async function run(options: CommonOptions & { out: string }): Promise<void> {
 }
 
 async function gather(
-  report: StatusReport,
+  { report, activity }: { report: StatusReport; activity: Activity },
   found: DatabaseEvidence,
   store: StoreEvidence | null,
 ): Promise<Artefact[]> {
   const reports = FORMATS.map((format): Artefact => ({
     name: `status.${format}`,
     proves: "every rule, what passed and what did not, at the time of the check",
-    content: renderReport(report, format),
+    content: format === "html" ? renderHtml(report, activity) : renderReport(report, format),
   }));
   const { ledger } = found;
   return [
     ...reports,
+    {
+      name: "controls.md",
+      proves: "which checks bear on which criterion of SOC 2, and how they stand",
+      content: renderControls(report),
+    },
+    {
+      name: "trust-and-safety.md",
+      proves: "a draft for customers: only what was proved, in their words",
+      content: renderCustomerPage(report),
+    },
     file(
       "canaries.json",
       "what the scheduled canaries last found",
