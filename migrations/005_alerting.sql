@@ -2,7 +2,7 @@
 -- Public objects: tables bulkhead.incidents, alert_outbox, alert_channels, mutes, accepted_calls; functions
 --   bulkhead.record_results(), mute(), unmute(), acknowledge(), enqueue_alert(), claim_alerts(), settle_alert(),
 --   note_channel(), requeue_alert(), dispatch_alerts(), call_function(), accept_call(), hmac_sha256(), secret(),
---   checks_alerting(), clean_up_records(), watch(), ping().
+--   checks_alerting(), clean_up_records(), watch(), ping(), weekly_digest().
 -- Never: sends anything itself, keeps a secret, closes an incident on a run that could not look, is silent for ever.
 -- No security definer functions.
 
@@ -366,6 +366,61 @@ $$;
 comment on function bulkhead.enqueue_alert(text, text, jsonb, bigint, integer, timestamptz) is
     'Put one message into the outbox. A notice holds {title, detail, facts: {label: value}, actions: [], runbook}.';
 revoke all on function bulkhead.enqueue_alert(text, text, jsonb, bigint, integer, timestamptz) from public;
+
+-- The head leaves the database with it: who rewrites the chain later can't rewrite what people were sent.
+create function bulkhead.weekly_digest(at_time timestamptz default now())
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_week text := to_char(at_time at time zone 'UTC', '"Week "IYYY"-W"IW');
+    v_since timestamptz := at_time - interval '7 days';
+    v_status jsonb;
+begin
+    -- Run twice, by a scheduler that lost count, it is one message.
+    perform pg_advisory_xact_lock(hashtextextended('bulkhead.weekly_digest', 0));
+    if exists (
+        select from bulkhead.alert_outbox as o
+        where o.kind = 'notice' and o.payload ->> 'title' = v_week and o.created_at > v_since
+    ) then
+        return null;
+    end if;
+    v_status := bulkhead.status();
+    return bulkhead.enqueue_alert(
+        'notice',
+        case when v_status ->> 'verdict' = 'green' then 'info' else 'warning' end,
+        jsonb_build_object(
+            'title', v_week,
+            'detail', format('The status is %s: %s checks pass, %s fail, %s are unknown.', v_status ->> 'verdict',
+                v_status #>> '{counts,pass}', v_status #>> '{counts,fail}', v_status #>> '{counts,unknown}'),
+            'facts', (
+                select jsonb_build_object(
+                    'Incidents', format('%s opened, %s over, %s open',
+                        count(*) filter (where i.opened_at > v_since), count(*) filter (where i.resolved_at > v_since), count(*) filter (where i.state = 'open')))
+                from bulkhead.incidents as i
+            ) || (
+                select jsonb_build_object('Backups', format('%s complete, %s failed', count(*) filter (where r.state = 'complete'), count(*) filter (where r.state = 'failed')))
+                from bulkhead.backup_runs as r
+                where r.finished_at > v_since
+            ) || jsonb_build_object(
+                'Newest drill', coalesce((
+                    select format('%s %s', to_char(d.finished_at at time zone 'UTC', 'YYYY-MM-DD'), case when d.is_passed then 'passed' else 'failed' end)
+                    from bulkhead.drills as d
+                    order by d.finished_at desc
+                    limit 1), 'none yet'),
+                'Ledger head', bulkhead.audit_head()
+            ),
+            'actions', jsonb_build_array('Keep this message: bulkhead verify --anchor <head> compares the ledger with it'),
+            'runbook', 'docs/runbooks/watchdog.md'),
+        at_time => at_time);
+end
+$$;
+comment on function bulkhead.weekly_digest(timestamptz) is
+    'Sends the week: verdict, incidents, backups, the newest drill, the ledger''s head as an anchor outside. Null where that week was sent already.';
+revoke all on function bulkhead.weekly_digest(timestamptz) from public;
 
 create function bulkhead.incident_payload(incident bulkhead.incidents, kind text)
 returns jsonb

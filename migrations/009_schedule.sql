@@ -39,6 +39,7 @@ values
     ('bulkhead:canaries:reap',        '* * * * *',    'select bulkhead.reap_canaries()',           '10 minutes'),
     ('bulkhead:alerting:dispatch',    '* * * * *',    'select bulkhead.dispatch_alerts()',         '10 minutes'),
     ('bulkhead:alerting:ping',        '*/5 * * * *',  'select bulkhead.ping()',                    '20 minutes'),
+    ('bulkhead:alerting:digest',      '11 7 * * 1',   'select bulkhead.weekly_digest()',           '8 days'),
     ('bulkhead:audit:partition',      '7 1 * * *',    'select bulkhead.ensure_audit_partitions()', '26 hours'),
     -- Calls nobody where configure_backups() gave the night to a runner (.github/workflows/backup-nightly.yml).
     ('bulkhead:backups:dispatch',     '17 2 * * *',   'select bulkhead.dispatch_backup()',         '26 hours'),

@@ -1,7 +1,7 @@
 -- Incidents from open to resolved, the outbox and its leases, signatures, and calls that leave signed or not at all.
 begin;
 set local search_path = public, extensions;
-select plan(70);
+select plan(75);
 
 delete from bulkhead.alert_outbox;
 delete from bulkhead.incidents;
@@ -182,6 +182,17 @@ select is(
     bulkhead.record_results(
         array[bulkhead.check_row('ledger_grant', 'bulkhead.audit_events', 'Made up', 'critical', 'trail', 'fail')], '2026-11-21 05:05+00', '{}'),
     1, 'and speaks even where somebody accepted it by hand');
+
+-- ---------------------------------------------------------------- the week
+delete from bulkhead.alert_outbox;
+select isnt(bulkhead.weekly_digest('2026-11-23 07:11+00'), null, 'the week is sent');
+select is(bulkhead.weekly_digest('2026-11-23 07:12+00'), null, 'once, by however many schedulers');
+select isnt(bulkhead.weekly_digest('2026-11-30 07:11+00'), null, 'and the next one');
+select results_eq(
+    'select payload ->> ''title'', payload #>> ''{facts,Ledger head}'' from bulkhead.alert_outbox order by id',
+    'values (''Week 2026-W48'', bulkhead.audit_head()), (''Week 2026-W49'', bulkhead.audit_head())',
+    'with the ledger''s head, to be compared with one day');
+select is((select severity from bulkhead.alert_outbox order by id limit 1), 'warning', 'a database that is not green does not sound as if it were');
 
 select * from finish();
 rollback;
