@@ -32,6 +32,9 @@ create table bulkhead.settings (
     backup_by text not null default 'edge' check (backup_by in ('edge', 'runner', 'none')),
     rto_seconds integer not null default 14400 check (rto_seconds > 0),
     kek_days integer not null default 400 check (kek_days > 0),
+    -- What the function takes of a tenant, as COPY text: in one call, since its processor time is counted, and in all.
+    edge_part_bytes bigint not null default 33554432 check (edge_part_bytes between 65536 and 33554432),
+    edge_tenant_bytes bigint not null default 268435456 check (edge_tenant_bytes between 65536 and 1073741824),
     configured_at timestamptz,
     service_role_closed_at timestamptz,
     -- A tenants table without its key or type, or the other way round, would leave the context undefined.

@@ -1,11 +1,12 @@
 -- Backups: what leaves the platform, in which shape, and the record of every run and drill.
 -- Public objects: tables bulkhead.backup_runs, backup_objects, tenant_backups, verifications, drills, prunes; functions
 --   bulkhead.configure_backups(), tables_to_export(), export_query(), content_hash(), schema_fingerprint(),
---   broken_foreign_keys(), claim_backup(), hold_backup(), note_backup(), record_backup_object(), finish_backup(),
+--   broken_foreign_keys(), claim_backup(), hold_backup(), note_backup(), try_backup_object(), stage_backup(),
+--   record_backup_object(), finish_backup(),
 --   record_verification(), record_drill(), record_prune(), dispatch_backup(), resume_backup(), checks_backups().
 -- Never: reads a key, deletes a backup, calls a run complete whose manifest is not written.
 -- Errors: BH601 a table is neither protected nor exempt, BH602 another backup is running, BH603 the lease is lost,
---   BH605 there are no tenants' tables.
+--   BH605 there are no tenants' tables, BH606 a tenant is too large for the edge function.
 -- No security definer functions.
 
 create table bulkhead.backup_runs (
@@ -31,6 +32,9 @@ create table bulkhead.backup_runs (
     is_compared boolean not null default false,
     unrecorded text[] not null default '{}',
     kek_since timestamptz,
+    -- What the edge works on, and how often it began that: nobody may hold up all others for ever.
+    trying text,
+    tries integer not null default 0,
     manifest_key text,
     manifest_sha256 text,
     error text,
@@ -53,12 +57,15 @@ create table bulkhead.backup_objects (
     backup_id text not null references bulkhead.backup_runs (id) on delete cascade,
     tenant_id text not null,
     part integer not null default 1 check (part > 0),
+    parts integer not null default 1,
     -- Its entry in the manifest.
     entry jsonb not null check (jsonb_typeof(entry) = 'object'),
     recorded_at timestamptz not null default now(),
-    primary key (backup_id, tenant_id, part)
+    primary key (backup_id, tenant_id, part),
+    check (part <= parts)
 );
 comment on table bulkhead.backup_objects is 'The objects of each backup as its manifest lists them; an interrupted run on the edge goes on from here';
+comment on column bulkhead.backup_objects.parts is 'How many parts its tenant has: fewer rows than that, and the tenant is not done';
 alter table bulkhead.backup_objects enable row level security;
 revoke all on bulkhead.backup_objects from public, anon, authenticated, service_role;
 
@@ -103,6 +110,38 @@ create index prunes_ran_at_idx on bulkhead.prunes (ran_at);
 alter table bulkhead.prunes enable row level security;
 revoke all on bulkhead.prunes from public, anon, authenticated, service_role;
 
+-- The edge has no session that outlives a call, so no snapshot that does: a tenant's rows are laid out here in one, and
+-- leave from here part by part. Unlogged, both: a crash empties both, and the tenant begins anew.
+create unlogged table bulkhead.backup_staged (
+    backup_id text not null references bulkhead.backup_runs (id) on delete cascade,
+    tenant_id text not null,
+    part_bytes bigint[] not null check (cardinality(part_bytes) > 0),
+    -- Of each part, table by table: part, position, schema, name, columns, rows, hash.
+    tables jsonb not null,
+    documents jsonb not null,
+    primary key (backup_id, tenant_id)
+);
+comment on table bulkhead.backup_staged is 'Tenants that a run on the edge is at work on, in the parts it has cut them into; empty between runs';
+alter table bulkhead.backup_staged enable row level security;
+revoke all on bulkhead.backup_staged from public, anon, authenticated, service_role;
+
+create unlogged table bulkhead.backup_chunks (
+    backup_id text not null,
+    tenant_id text not null,
+    part integer not null,
+    position integer not null,
+    number integer not null,
+    lines text not null,
+    primary key (backup_id, tenant_id, part, position, number),
+    foreign key (backup_id, tenant_id) references bulkhead.backup_staged (backup_id, tenant_id) on delete cascade deferrable initially deferred
+);
+comment on table bulkhead.backup_chunks is 'COPY text of the rows in backup_staged, in pieces; empty between runs';
+-- It is read once and deleted.
+alter table bulkhead.backup_chunks alter column lines set storage external;
+alter table bulkhead.backup_chunks enable row level security;
+revoke all on bulkhead.backup_chunks from public, anon, authenticated, service_role;
+
+
 create table bulkhead.drills (
     id bigint generated always as identity primary key,
     backup_id text not null,
@@ -126,7 +165,10 @@ revoke all on bulkhead.drills from public, anon, authenticated, service_role;
 
 -- ---------------------------------------------------------------- who makes them
 
-create function bulkhead.configure_backups(backup_by text default null, rto_seconds integer default null, kek_days integer default null)
+create function bulkhead.configure_backups(
+    backup_by text default null, rto_seconds integer default null, kek_days integer default null,
+    edge_tenant_bytes bigint default null, edge_part_bytes bigint default null
+)
 returns void
 language plpgsql
 volatile
@@ -150,17 +192,24 @@ begin
             errcode = 'BH002',
             message = format('a key-encryption key lives longer than %s days; name the days after which it has to be another', configure_backups.kek_days);
     end if;
+    if not configure_backups.edge_tenant_bytes between 65536 and 1073741824 or not configure_backups.edge_part_bytes between 65536 and 33554432 then
+        raise exception using
+            errcode = 'BH002',
+            message = 'the edge function takes parts of 64 kB to 32 MB, and tenants of 64 kB to 1 GB; leave others to the runner';
+    end if;
     update bulkhead.settings as s set
         backup_by = coalesce(configure_backups.backup_by, s.backup_by),
         rto_seconds = coalesce(configure_backups.rto_seconds, s.rto_seconds),
-        kek_days = coalesce(configure_backups.kek_days, s.kek_days);
+        kek_days = coalesce(configure_backups.kek_days, s.kek_days),
+        edge_tenant_bytes = coalesce(configure_backups.edge_tenant_bytes, s.edge_tenant_bytes),
+        edge_part_bytes = coalesce(configure_backups.edge_part_bytes, s.edge_part_bytes);
     perform bulkhead.log_change('configure', 'bulkhead.settings', null, (select to_jsonb(s) from bulkhead.settings as s));
     perform bulkhead.declare_settings();
 end
 $$;
-comment on function bulkhead.configure_backups(text, integer, integer) is
-    'Says who makes the nightly backup: edge (pg_cron calls the function, the default), runner (bulkhead backup --scheduled, e.g. in GitHub Actions) or none, in how many seconds a drill must have restored, and after how many days the key-encryption key has to be another. Null leaves what was said before';
-revoke all on function bulkhead.configure_backups(text, integer, integer) from public;
+comment on function bulkhead.configure_backups(text, integer, integer, bigint, bigint) is
+    'Says who makes the nightly backup: edge (pg_cron calls the function, the default), runner (bulkhead backup --scheduled, e.g. in GitHub Actions) or none, in how many seconds a drill must have restored, and after how many days the key-encryption key has to be another; and how much of a tenant the function takes, in all and in one part. Null leaves what was said before';
+revoke all on function bulkhead.configure_backups(text, integer, integer, bigint, bigint) from public;
 
 -- ---------------------------------------------------------------- what to export
 
@@ -354,6 +403,37 @@ end
 $$;
 comment on function bulkhead.content_hash(regclass, text) is 'Rows of a tenant (or of a global table) and the sum of their hashes: equal here and in a restored database, or something is lost';
 revoke all on function bulkhead.content_hash(regclass, text) from public;
+
+-- COPY itself can't write into a table. Its text format: output functions, a backslash before what would end a column.
+create function bulkhead.export_lines_query(relation regclass, tenant text default null)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select format('select %s from (%s) as r',
+        coalesce(
+            string_agg(
+                -- Not "is null": that is true of a composite value whose fields are.
+                format($sql$case when r.%1$I is not distinct from null then '\N' else %2$s end$sql$, u.name,
+                    case
+                        when a.atttypid in (
+                            'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype,
+                            'bool'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype
+                        ) then format($sql$format('%%s', r.%I)$sql$, u.name)
+                        else format(
+                            $sql$replace(replace(replace(replace(replace(replace(replace(format('%%s', r.%I), '\', '\\'),
+                                chr(8), '\b'), chr(9), '\t'), chr(10), '\n'), chr(11), '\v'), chr(12), '\f'), chr(13), '\r')$sql$, u.name)
+                    end),
+                $sql$ || chr(9) || $sql$ order by u.position),
+            $sql$''$sql$),
+        bulkhead.export_query(relation, tenant))
+    from unnest(bulkhead.export_columns(relation)) with ordinality as u (name, position)
+    join pg_catalog.pg_attribute as a on a.attrelid = relation and a.attname = u.name
+$$;
+comment on function bulkhead.export_lines_query(regclass, text) is 'The select whose one column is what COPY would write of export_query(), line by line';
+revoke all on function bulkhead.export_lines_query(regclass, text) from public;
 
 create function bulkhead.schema_fingerprint()
 returns text
@@ -590,19 +670,23 @@ volatile
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    update bulkhead.backup_runs as r set
-        state = 'failed',
-        finished_at = now(),
-        error = coalesce(r.error, 'interrupted: it stopped without a word'),
-        lease_token = null,
-        leased_until = null
-    where r.state = 'running'
-        and (
-            -- Whoever asks holds the runners' lock, so a running runner is a dead one.
-            (is_runner and r.source = 'runner')
-            -- The edge goes on with its own run for a day.
-            or (r.source = 'edge' and coalesce(r.leased_until, '-infinity') < now() and (is_runner or r.started_at < now() - interval '20 hours'))
-        )
+    with ended as (
+        update bulkhead.backup_runs as r set
+            state = 'failed',
+            finished_at = now(),
+            error = coalesce(r.error, 'interrupted: it stopped without a word'),
+            lease_token = null,
+            leased_until = null
+        where r.state = 'running'
+            and (
+                -- Whoever asks holds the runners' lock, so a running runner is a dead one.
+                (is_runner and r.source = 'runner')
+                -- The edge goes on with its own run for a day.
+                or (r.source = 'edge' and coalesce(r.leased_until, '-infinity') < now() and (is_runner or r.started_at < now() - interval '20 hours'))
+            )
+        returning r.id
+    )
+    delete from bulkhead.backup_staged as s using ended as e where s.backup_id = e.id
 $$;
 comment on function bulkhead.end_abandoned_backups(boolean) is 'Marks runs failed that nobody works on any more';
 revoke all on function bulkhead.end_abandoned_backups(boolean) from public;
@@ -624,6 +708,9 @@ begin
     if v_is_free then
         perform bulkhead.end_abandoned_backups(claim_backup.source = 'runner');
         select r.* into v_running from bulkhead.backup_runs as r where r.state = 'running' for update;
+        if v_running.id is null and claim_backup.id is null then
+            return;
+        end if;
         if v_running.id is null then
             insert into bulkhead.backup_runs (id, source, lease_token, leased_until, snapshot_xmin)
             values (claim_backup.id, claim_backup.source, gen_random_uuid(), now() + lease, pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
@@ -646,7 +733,7 @@ begin
         message = 'another backup is running; wait for it, or for its lease to end';
 end
 $$;
-comment on function bulkhead.claim_backup(text, text, interval) is 'Begins a backup, or takes over one that the edge left half-way; refuses (BH602) while somebody works on one. The token is needed for everything else';
+comment on function bulkhead.claim_backup(text, text, interval) is 'Begins a backup (without an id: does not), or takes over one that the edge left half-way; refuses (BH602) while somebody works on one. The token is needed for everything else';
 revoke all on function bulkhead.claim_backup(text, text, interval) from public;
 
 create function bulkhead.hold_backup(id text, token uuid, lease interval default '3 minutes')
@@ -689,6 +776,9 @@ begin
             else r.left_out || tenant_left_out
         end
     where r.id = note_backup.id;
+    -- Who is left out is left out whole.
+    delete from bulkhead.backup_staged as s where s.backup_id = note_backup.id and s.tenant_id = note_backup.tenant_left_out;
+    delete from bulkhead.backup_objects as o where o.backup_id = note_backup.id and o.tenant_id = note_backup.tenant_left_out;
     return exists (
         select from bulkhead.backup_runs as r where r.id = note_backup.id and r.schema_fingerprint = note_backup.fingerprint
     );
@@ -697,7 +787,141 @@ $$;
 comment on function bulkhead.note_backup(text, uuid, text, text) is 'Remembers the schema a run began with and who was too large for it; false when the schema is another one by now';
 revoke all on function bulkhead.note_backup(text, uuid, text, text) from public;
 
-create function bulkhead.record_backup_object(id text, token uuid, entry jsonb)
+create function bulkhead.try_backup_object(id text, token uuid, what text)
+returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_column
+declare
+    v_tries integer;
+begin
+    perform bulkhead.hold_backup(try_backup_object.id, try_backup_object.token);
+    update bulkhead.backup_runs as r set
+        tries = case when r.trying = try_backup_object.what then r.tries + 1 else 1 end,
+        trying = try_backup_object.what
+    where r.id = try_backup_object.id
+    returning r.tries into v_tries;
+    return v_tries;
+end
+$$;
+comment on function bulkhead.try_backup_object(text, uuid, text) is 'Says what the holder begins now, and returns how often it was begun: what ends its worker every time must not do so for ever';
+revoke all on function bulkhead.try_backup_object(text, uuid, text) from public;
+
+-- Call it in a repeatable read transaction: every table and every hash shows one moment. The lease is looked at last, so
+-- that nobody waits for this and who has lost it keeps nothing. Settings as in content_hash().
+create function bulkhead.stage_backup(id text, token uuid, tenant text default null)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'iso_8601'
+set timezone = 'UTC'
+set extra_float_digits = 3
+set bytea_output = 'hex'
+set lc_monetary = 'C'
+set xmloption = 'content'
+set quote_all_identifiers = off
+as $$
+#variable_conflict use_column
+declare
+    c_chunk_bytes constant integer := 262144;
+    v_settings bulkhead.settings := (select s from bulkhead.settings as s);
+    v_name text := coalesce(tenant, '@global');
+    v_table record;
+    v_hash record;
+    v_line text;
+    v_size bigint;
+    v_lines text[];
+    v_chunk bigint;
+    v_rows bigint;
+    v_seen bigint;
+    v_number integer;
+    v_part integer := 1;
+    v_parts bigint[] := '{0}';
+    v_total bigint := 0;
+    v_tables jsonb := '[]';
+begin
+    if current_setting('transaction_isolation') not in ('repeatable read', 'serializable') then
+        raise exception using
+            errcode = '25001',
+            message = 'stage_backup() reads one snapshot: call it in a repeatable read transaction';
+    end if;
+    -- Parts of another moment, of before a crash, must not stand beside these.
+    delete from bulkhead.backup_objects as o where o.backup_id = stage_backup.id and o.tenant_id = v_name;
+    delete from bulkhead.backup_staged as s where s.backup_id = stage_backup.id and s.tenant_id = v_name;
+    for v_table in
+        select t.ordinal, t.relation, t.schema_name, t.table_name, t.columns
+        from bulkhead.tables_to_export() as t
+        where t.scope = 'both' or (t.scope = 'global') = (stage_backup.tenant is null)
+        order by t.ordinal
+    loop
+        select h.rows, h.hash into v_hash from bulkhead.content_hash(v_table.relation, stage_backup.tenant) as h;
+        v_lines := '{}';
+        v_chunk := 0;
+        v_rows := 0;
+        v_seen := 0;
+        v_number := 0;
+        for v_line in execute bulkhead.export_lines_query(v_table.relation, stage_backup.tenant) loop
+            v_size := octet_length(v_line) + 1;
+            v_total := v_total + v_size;
+            if v_total > v_settings.edge_tenant_bytes or v_size > v_settings.edge_part_bytes then
+                raise exception using
+                    errcode = 'BH606',
+                    message = format('tenant %s is too large for the edge function: %s', v_name, case
+                        when v_size > v_settings.edge_part_bytes then format('a row of %s has %s bytes', bulkhead.qualified(v_table.relation), v_size)
+                        else format('over %s bytes', v_settings.edge_tenant_bytes)
+                    end),
+                    hint = 'Back up with the runner, which takes any size: npx bulkhead backup';
+            end if;
+            if v_chunk > 0 and (v_chunk + v_size > c_chunk_bytes or v_parts[v_part] + v_chunk + v_size > v_settings.edge_part_bytes) then
+                v_number := v_number + 1;
+                insert into bulkhead.backup_chunks (backup_id, tenant_id, part, position, number, lines)
+                values (stage_backup.id, v_name, v_part, v_table.ordinal, v_number, array_to_string(v_lines, chr(10)) || chr(10));
+                v_parts[v_part] := v_parts[v_part] + v_chunk;
+                v_lines := '{}';
+                v_chunk := 0;
+            end if;
+            if v_parts[v_part] > 0 and v_parts[v_part] + v_chunk + v_size > v_settings.edge_part_bytes then
+                if v_rows > 0 then
+                    v_tables := v_tables || jsonb_build_object('part', v_part, 'position', v_table.ordinal, 'schema', v_table.schema_name,
+                        'name', v_table.table_name, 'columns', v_table.columns, 'rows', v_rows, 'hash', v_hash.hash);
+                end if;
+                v_part := v_part + 1;
+                v_parts := v_parts || 0::bigint;
+                v_rows := 0;
+                v_number := 0;
+            end if;
+            v_lines := v_lines || v_line;
+            v_chunk := v_chunk + v_size;
+            v_rows := v_rows + 1;
+            v_seen := v_seen + 1;
+        end loop;
+        if v_chunk > 0 then
+            insert into bulkhead.backup_chunks (backup_id, tenant_id, part, position, number, lines)
+            values (stage_backup.id, v_name, v_part, v_table.ordinal, v_number + 1, array_to_string(v_lines, chr(10)) || chr(10));
+            v_parts[v_part] := v_parts[v_part] + v_chunk;
+        end if;
+        if v_seen <> v_hash.rows then
+            raise exception 'Cannot stage %: % rows instead of %', bulkhead.qualified(v_table.relation), v_seen, v_hash.rows;
+        end if;
+        v_tables := v_tables || jsonb_build_object('part', v_part, 'position', v_table.ordinal, 'schema', v_table.schema_name,
+            'name', v_table.table_name, 'columns', v_table.columns, 'rows', v_rows, 'hash', v_hash.hash);
+    end loop;
+    insert into bulkhead.backup_staged (backup_id, tenant_id, part_bytes, tables, documents)
+    values (stage_backup.id, v_name, v_parts, v_tables, case when tenant is null then bulkhead.documents_to_export() else '{}' end);
+    perform bulkhead.hold_backup(stage_backup.id, stage_backup.token);
+    return v_total;
+end
+$$;
+comment on function bulkhead.stage_backup(text, uuid, text) is 'Lays out one tenant''s rows (null: those of none) as COPY text, cut into parts; refuses (BH606) who is too large for the edge function. Returns the bytes';
+revoke all on function bulkhead.stage_backup(text, uuid, text) from public;
+
+create function bulkhead.record_backup_object(id text, token uuid, entry jsonb, parts integer default 1)
 returns void
 language plpgsql
 volatile
@@ -706,12 +930,21 @@ set row_security = off
 as $$
 begin
     perform bulkhead.hold_backup(id, token);
-    insert into bulkhead.backup_objects (backup_id, tenant_id, part, entry)
-    values (record_backup_object.id, record_backup_object.entry ->> 'tenant', (record_backup_object.entry ->> 'part')::integer, record_backup_object.entry);
+    insert into bulkhead.backup_objects (backup_id, tenant_id, part, parts, entry)
+    values (record_backup_object.id, record_backup_object.entry ->> 'tenant', (record_backup_object.entry ->> 'part')::integer,
+        record_backup_object.parts, record_backup_object.entry);
+    -- Plaintext of a tenant stays no longer than needed.
+    delete from bulkhead.backup_staged as s
+    where s.backup_id = record_backup_object.id and s.tenant_id = record_backup_object.entry ->> 'tenant'
+        and cardinality(s.part_bytes) = (
+            select count(*)
+            from bulkhead.backup_objects as o
+            where o.backup_id = s.backup_id and o.tenant_id = s.tenant_id
+        );
 end
 $$;
-comment on function bulkhead.record_backup_object(text, uuid, jsonb) is 'Remembers an uploaded object, for its holder only';
-revoke all on function bulkhead.record_backup_object(text, uuid, jsonb) from public;
+comment on function bulkhead.record_backup_object(text, uuid, jsonb, integer) is 'Remembers an uploaded object, for its holder only; with the last of its tenant''s parts, forgets what was staged';
+revoke all on function bulkhead.record_backup_object(text, uuid, jsonb, integer) from public;
 
 create function bulkhead.finish_backup(id text, token uuid, state text, facts jsonb default '{}')
 returns void
@@ -748,6 +981,7 @@ begin
         error = left(facts ->> 'error', 500)
     where r.id = finish_backup.id
     returning r.* into v_run;
+    delete from bulkhead.backup_staged as s where s.backup_id = finish_backup.id;
     if v_run.source = 'runner' then
         perform pg_advisory_unlock(hashtextextended('bulkhead.backup', 0));
     end if;
@@ -905,11 +1139,12 @@ volatile
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    select bulkhead.dispatch_backup()
+    -- An action of its own: a call that comes late, or twice, must not begin another backup.
+    select bulkhead.call_function('backup', jsonb_build_object('action', 'resume', 'nonce', gen_random_uuid()))
     from bulkhead.backup_runs as r
     where r.source = 'edge' and r.state = 'running' and coalesce(r.leased_until, '-infinity') < now()
 $$;
-comment on function bulkhead.resume_backup() is 'Calls the function backup again when a run of it stopped without a word (null: none did); runs every five minutes';
+comment on function bulkhead.resume_backup() is 'Calls the function backup again when a run of it waits for the next call, or stopped without a word (null: none does); runs every five minutes';
 revoke all on function bulkhead.resume_backup() from public;
 
 -- ---------------------------------------------------------------- checks
@@ -1001,23 +1236,35 @@ set row_security = off
 as $$
     select bulkhead.check_row(
         'backup_left_out', null, 'Every tenant is in the latest backup', 'critical', 'backups',
-        case when c.id is null then 'unknown' when cardinality(c.left_out) > 0 then 'fail' else 'pass' end,
-        cardinality(c.left_out), 0,
+        case when c.id is null then 'unknown' when cardinality(l.missing) > 0 then 'fail' else 'pass' end,
+        cardinality(l.missing), 0,
         case
             when c.id is null then 'There is no complete backup to look at.'
+            when cardinality(l.missing) > 0
+                then format('Left to the runner by the edge function, and not in backup %s: %s tenants.', c.id, cardinality(l.missing))
             when cardinality(c.left_out) > 0
-                then format('Too large for the edge function, and not in backup %s: %s tenants.', c.id, cardinality(c.left_out))
+                then format('Backup %s left %s tenants to the runner, which has taken them.', c.id, cardinality(c.left_out))
             else format('Backup %s left nobody out.', c.id)
         end,
         'Back up with the runner: bulkhead backup (see .github/workflows/backup-nightly.yml)',
-        c.left_out[1:5],
+        l.missing[1:5],
         'select left_out from bulkhead.backup_runs where state = ''complete'' order by started_at desc limit 1')
     from (values (1)) as one
     left join lateral (
         select r.* from bulkhead.backup_runs as r where r.state = 'complete' order by r.started_at desc limit 1
     ) as c on true
+    left join lateral (
+        select array_agg(t.tenant order by t.tenant) as missing
+        from unnest(c.left_out) as t (tenant)
+        -- Where the runner works beside the edge, it has them.
+        where not exists (
+            select
+            from bulkhead.tenant_backups as b
+            where b.tenant_id = t.tenant and b.backed_up_at >= c.started_at - interval '26 hours'
+        )
+    ) as l on true
 $$;
-comment on function bulkhead.check_backup_left_out() is 'Fails when the latest complete backup left a tenant out for its size';
+comment on function bulkhead.check_backup_left_out() is 'Fails when the latest complete backup left a tenant to the runner, which has none of it from the day before';
 revoke all on function bulkhead.check_backup_left_out() from public;
 
 create function bulkhead.check_tenant_without_backup()

@@ -4,13 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import * as z from "zod";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
 import { connect, copyIn, copyOut } from "../functions/_core/adapters/postgres.ts";
-import { openSource } from "../functions/_core/adapters/postgres-export.ts";
-import { openRunLedger } from "../functions/_core/adapters/postgres-runs.ts";
-import { edgeBackup } from "../functions/_core/backup/edge-backup.ts";
-import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
 import { backupWorld, bulkhead, startBulkhead } from "./support/backup-world.ts";
 import { startFunctions } from "./support/functions-host.ts";
@@ -349,99 +344,6 @@ describe("the function backup", () => {
     assert.equal((await fetch(url, replay)).status, 202);
     assert.equal((await fetch(url, replay)).status, 409);
     await settled(db.url);
-  });
-});
-
-describe("edgeBackup()", () => {
-  test("edgeBackup() goes on call by call, leaves nothing twice, and says who is too large", async () => {
-    await using db = await openhouseDatabase(server, { rows: 3_000 });
-    using world = await backupWorld({ DATABASE_URL: db.url });
-    const { store, kek } = world;
-    let asked = 0;
-    const call = async (maxBytes: number) => {
-      const sql = connect(db.url, { max: 1 });
-      const source = await openSource(db.url, { shared: false });
-      try {
-        return await edgeBackup({
-          source,
-          ledger: openRunLedger(sql, "edge"),
-          store,
-          keyring: await openKeyring({ store, kek }),
-          tool: "test",
-          now: () => new Date(),
-          maxBytes,
-          callAgain: () => Promise.resolve(void asked++),
-        });
-      } finally {
-        await source.close();
-        await sql.end({ timeout: 1 });
-      }
-    };
-    // Large enough for the smallest tenant, not for the others.
-    const states: string[] = [];
-    for (let calls = 0; calls < 12 && states.at(-1) !== "complete"; calls++) {
-      states.push((await call(200_000)).state);
-    }
-    assert.equal(states.at(-1), "complete");
-    assert.equal(asked, states.length - 1);
-    assert.ok(asked >= 2, `${asked} calls more were asked for`);
-    const [run] = await withSql(db.url, (sql) => sql`select * from bulkhead.backup_runs`);
-    const leftOut = z.array(z.string()).parse(run?.["left_out"]);
-    const [backup] = (await listBackups(world)).valid;
-    const tenants = backup?.manifest.objects.filter((object) => object.kind === "tenant") ?? [];
-    assert.equal(leftOut.length + tenants.length, 3);
-    assert.ok(leftOut.length > 0 && tenants.length > 0);
-    const [check] = await withSql(
-      db.url,
-      (sql) => sql`select status from bulkhead.checks_backups() where name = 'backup_left_out'`,
-    );
-    assert.equal(check?.["status"], "fail");
-    // The runner takes any size, and the next check is green.
-    const ran = await bulkhead(["backup", "--json"], world.env);
-    assert.equal(JSON.parse(ran.stdout).tenants, 3);
-    assert.equal((await bulkhead(["backups", "verify"], world.env)).code, 0);
-  });
-
-  test("edgeBackup() that lost its lease records nothing and writes no manifest", async () => {
-    await using db = await openhouseDatabase(server);
-    using world = await backupWorld({ DATABASE_URL: db.url });
-    const { store, kek } = world;
-    const sql = connect(db.url, { max: 1 });
-    const source = await openSource(db.url, { shared: false });
-    const thief = {
-      ...source,
-      // Somebody takes the run over while this call exports.
-      openSession: async () => {
-        await withSql(
-          db.url,
-          (other) =>
-            other`update bulkhead.backup_runs set lease_token = gen_random_uuid() where state = 'running'`,
-        );
-        return await source.openSession();
-      },
-    };
-    try {
-      await assert.rejects(
-        edgeBackup({
-          source: thief,
-          ledger: openRunLedger(sql, "edge"),
-          store,
-          keyring: await openKeyring({ store, kek }),
-          tool: "test",
-          now: () => new Date(),
-          callAgain: () => Promise.resolve(),
-        }),
-        { code: "BH603" },
-      );
-    } finally {
-      await source.close();
-      await sql.end({ timeout: 1 });
-    }
-    const [run] = await withSql(db.url, (other) => other`select state from bulkhead.backup_runs`);
-    assert.equal(run?.["state"], "running", "it is the other one's run");
-    const objects = await withSql(db.url, (other) => other`select from bulkhead.backup_objects`);
-    assert.equal(objects.length, 0);
-    assert.deepEqual((await listBackups(world)).valid, []);
   });
 });
 

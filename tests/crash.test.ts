@@ -90,7 +90,7 @@ async function backUp(db: Database, { store, keyring }: Stored, at: Date): Promi
   try {
     for (let tries = 0;; tries++) {
       try {
-        const ledger = openRunLedger(sql, "runner");
+        const ledger = openRunLedger(sql);
         await runBackup({ source, ledger, store, keyring, tool: "test", now: () => at });
         return;
       } catch (error) {

@@ -448,7 +448,7 @@ describe("bulkhead keys", () => {
             return await store.put(key, ...rest);
           },
         };
-        const ledger = openRunLedger(sql, "runner");
+        const ledger = openRunLedger(sql);
         return await runBackup({ source, ledger, store: waiting, keyring, tool: "test" });
       } finally {
         await source.close();

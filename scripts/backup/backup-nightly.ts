@@ -65,7 +65,7 @@ async function backup(options: Options): Promise<void> {
   }
 
   async function run(): Promise<BackupResult> {
-    const ledger = openRunLedger(sql, "runner");
+    const ledger = openRunLedger(sql);
     const keyring = await openKeyring({ store, kek }).catch(async (error) => {
       await recordFailure(ledger, error, new Date());
       throw error;

@@ -14,6 +14,8 @@ export type FunctionsHost = AsyncDisposable & {
   functionsUrl: string;
   /** What the functions wrote to stderr. */
   log(): string;
+  /** End it as the platform does: at once, in the middle of whatever it does. */
+  kill(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -81,11 +83,11 @@ export async function startFunctions(options: {
       resolve(Number(number));
     });
   });
-  const stop = async () => {
+  const stop = async (signal: "SIGTERM" | "SIGKILL" = "SIGTERM") => {
     process.removeListener("exit", kill);
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGTERM");
+    child.kill(signal);
     const timer = setTimeout(kill, 3_000);
     await ended;
     clearTimeout(timer);
@@ -95,7 +97,8 @@ export async function startFunctions(options: {
     url,
     functionsUrl: `${url}/functions/v1`,
     log: () => log,
-    stop,
-    [Symbol.asyncDispose]: stop,
+    kill: () => stop("SIGKILL"),
+    stop: () => stop(),
+    [Symbol.asyncDispose]: () => stop(),
   };
 }

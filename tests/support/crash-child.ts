@@ -33,7 +33,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (job.what === "backup") {
     const sql = connect(job.databaseUrl, { max: 1 });
     const source = await openSource(job.databaseUrl, { shared: true });
-    const ledger = withPoints(openRunLedger(sql, "runner"), point);
+    const ledger = withPoints(openRunLedger(sql), point);
     await runBackup({
       source: withPoints(source, point),
       ledger,

@@ -1,4 +1,5 @@
 import { edgeBackup, type EdgeBackupOutcome } from "../backup/edge-backup.ts";
+import type { WorkerLife } from "../backup/edge-budget.ts";
 import type { KekEnv } from "../keys/kms-variables.ts";
 import { openKeyring } from "../keys/keyring.ts";
 import { recordFailure } from "../backup/run-backup.ts";
@@ -7,7 +8,7 @@ import { openKek } from "./open-kek.ts";
 import { openStore, type StoreEnv } from "./open-store.ts";
 import { connect, type Sql } from "./postgres.ts";
 import { openSource } from "./postgres-export.ts";
-import { openRunLedger } from "./postgres-runs.ts";
+import { openEdgeLedger } from "./postgres-runs.ts";
 
 /** The variables of the function, parsed. */
 export type EdgeEnv = StoreEnv & KekEnv & {
@@ -40,14 +41,18 @@ export function edgeDeps(env: EdgeEnv): SignedCallDeps {
         `;
         return row?.is_new === true;
       }),
-    work: () => withSql((sql) => call(env, sql)),
+    work: (action) => withSql((sql) => call(env, sql, action === "resume")),
   };
 }
 
-async function call(env: EdgeEnv, sql: Sql): Promise<EdgeBackupOutcome> {
-  const ledger = openRunLedger(sql, "edge");
+/** Lives as long as the worker. */
+const worker: WorkerLife = { spent: 0 };
+
+async function call(env: EdgeEnv, sql: Sql, resumeOnly: boolean): Promise<EdgeBackupOutcome> {
+  const ledger = openEdgeLedger(sql);
   const opened = await open(env).catch(async (error) => {
-    await recordFailure(ledger, error, new Date());
+    // A run that waits goes on waiting: bulkhead.resume_backup() asks again.
+    if (!resumeOnly) await recordFailure(ledger, error, new Date());
     throw error;
   });
   try {
@@ -56,7 +61,9 @@ async function call(env: EdgeEnv, sql: Sql): Promise<EdgeBackupOutcome> {
       ledger,
       tool: "bulkhead 0.1.0",
       now: () => new Date(),
-      callAgain: async () => void await sql`select bulkhead.dispatch_backup()`,
+      callAgain: async () => void await sql`select bulkhead.resume_backup()`,
+      resumeOnly,
+      worker,
     });
   } finally {
     await opened.source.close();

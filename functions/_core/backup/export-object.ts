@@ -20,17 +20,15 @@ export type ExportObjectOptions = {
   readonly createdAt: Date;
   /** Which of the tenant's parts; default 1. */
   readonly part?: number;
-  /** Give up above so many bytes before compression (the edge); nothing is left in the store then. */
-  readonly maxRawBytes?: number;
   readonly onBytes?: (bytes: number) => void;
 };
 
 /** A tenant has more than the caller can take in one go. */
 export class TooLargeError extends BulkheadError {
-  constructor(tenant: string, limit: number) {
+  constructor(tenant: string) {
     super(
       "BH_TENANT_TOO_LARGE",
-      `Cannot export "${tenant}": over ${limit >> 20} MB before compression`,
+      `Cannot export "${tenant}": too large for the edge function`,
       {
         kind: "red",
         hint: "Back up with the runner, which takes any size: npx bulkhead backup",
@@ -101,16 +99,11 @@ async function* entries(
   for (const [document, value] of Object.entries(await options.session.documents(tenant))) {
     yield { document, value };
   }
-  let total = 0;
   for (const table of tables) {
     let known: Promise<{ rows: number; hash: string }> | undefined;
     const facts = () => known ??= options.session.hash(table, tenant);
     const rows = counted(await options.session.copy(table, tenant), (bytes) => {
-      total += bytes;
       options.onBytes?.(bytes);
-      if (options.maxRawBytes !== undefined && total > options.maxRawBytes) {
-        throw new TooLargeError(options.tenant, options.maxRawBytes);
-      }
     });
     yield {
       schema: table.schema,

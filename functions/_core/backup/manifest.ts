@@ -73,6 +73,29 @@ export async function listBackups(
   return { valid, invalid };
 }
 
+/**
+ * The newest backup whose manifest verifies (or the one named, if it does), reading no more manifests than that takes:
+ * for a worker whose processor time is counted. Null when there is none. What is restored is chosen by `newestBackup`.
+ */
+export async function latestBackup(
+  options: { store: ObjectStore; keyring: Keyring; id?: string },
+): Promise<StoredManifest | null> {
+  const versions: StoredObject[] = [];
+  const wanted = options.id === undefined ? undefined : manifestKey(options.id);
+  for await (const stored of options.store.listVersions(wanted ?? PREFIX.manifests)) {
+    if (!stored.isDeleteMarker && (wanted ?? stored.key) === stored.key) versions.push(stored);
+  }
+  versions.sort((a, b) => (a.key < b.key ? 1 : -1));
+  for (const stored of versions) {
+    try {
+      return await readManifest({ ...options, stored });
+    } catch (error) {
+      if (!(error instanceof BulkheadError) || error.kind !== "integrity") throw error;
+    }
+  }
+  return null;
+}
+
 async function readManifest(
   of: { store: ObjectStore; keyring: Keyring; stored: StoredObject },
 ): Promise<StoredManifest> {

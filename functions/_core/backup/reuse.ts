@@ -13,14 +13,28 @@ import { GLOBAL_TENANT } from "./types.ts";
  * @example
  * const kept = await unchangedObjects({ previous, state, ledger, store, keyring });
  */
-export async function unchangedObjects(options: {
+export async function unchangedObjects(
+  options: Since & { readonly store: ObjectStore },
+): Promise<Map<string, readonly ManifestObject[]>> {
+  const kept = await unchangedSince(options);
+  for (const [tenant, parts] of kept) {
+    if (!await isStored(parts, options.store)) kept.delete(tenant);
+  }
+  return kept;
+}
+
+/** What a look for unchanged tenants works with. */
+export type Since = {
   readonly previous: Manifest;
   readonly state: SourceState;
   readonly ledger: RunLedger;
-  readonly store: ObjectStore;
   readonly keyring: Keyring;
-}): Promise<Map<string, readonly ManifestObject[]>> {
-  const { previous, state, ledger, store, keyring } = options;
+};
+
+/** The same without a look into the store, which is a request for each object. */
+export async function unchangedSince(
+  { previous, state, ledger, keyring }: Since,
+): Promise<Map<string, readonly ManifestObject[]>> {
   const kept = new Map<string, readonly ManifestObject[]>();
   if (previous.schemaFingerprint !== state.fingerprint) return kept;
   const run = await ledger.earlier(previous.id);
@@ -32,14 +46,16 @@ export async function unchangedObjects(options: {
       continue;
     }
     // After a rotation the next backup moves everybody to the new key.
-    if (!parts.every(({ keyId }) => keys.has(keyId))) continue;
-    if (await isStored(parts, store)) kept.set(tenant, parts);
+    if (parts.every(({ keyId }) => keys.has(keyId))) kept.set(tenant, parts);
   }
   return kept;
 }
 
 /** Whether every part is there; it stays for another night, and so does its lock. */
-async function isStored(parts: readonly ManifestObject[], store: ObjectStore): Promise<boolean> {
+export async function isStored(
+  parts: readonly ManifestObject[],
+  store: ObjectStore,
+): Promise<boolean> {
   for (const { key, version, size } of parts) {
     const head = await store.head(key, { version });
     if (head?.size !== size) return false;
