@@ -43,7 +43,7 @@ describe("OpenHouse's edge function under Deno, with the service key", () => {
       from public.messages order by tenant_id, id`);
     [own, other] = [...rows] as [typeof own, typeof own];
     const { program, args } = denoCommand("edge");
-    const host = fileURLToPath(new URL("support/functions-host.mjs", import.meta.url));
+    const host = fileURLToPath(new URL("../scripts/local/functions-host.mjs", import.meta.url));
     const folder = pathToFileURL(join(ROOT, "examples/openhouse/functions/")).href;
     const flags = ["--quiet", "--no-lock", "--config", join(ROOT, "deno.json"), "--allow-env"];
     const rights = ["--allow-net=127.0.0.1", `--allow-read=${ROOT}`, "--no-prompt"];
@@ -55,7 +55,12 @@ describe("OpenHouse's edge function under Deno, with the service key", () => {
       }),
       stdio: ["ignore", "pipe", "inherit"],
     });
-    const [line] = await once(child.stdout as NodeJS.ReadableStream, "data");
+    const ended = once(child, "exit").then(([code]) => assert.fail(`the host ended with ${code}`));
+    const [line] = await Promise.race([
+      once(child.stdout as NodeJS.ReadableStream, "data"),
+      ended,
+    ]);
+    ended.catch(() => {});
     address = `http://127.0.0.1:${/listening (\d+)/.exec(String(line))?.[1]}/functions/v1/inbox`;
   });
   after(async () => {
