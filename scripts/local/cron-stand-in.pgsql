@@ -1,5 +1,5 @@
 -- pg_cron's tables, functions, policies and grants where the extension is missing. The schedule is kept here, the clock
--- is tests/support/scheduler.ts. Never: runs a job.
+-- is scripts/local/scheduler.ts. Never: runs a job.
 create schema cron;
 create sequence cron.jobid_seq;
 create sequence cron.runid_seq;

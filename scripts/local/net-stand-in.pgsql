@@ -1,5 +1,5 @@
 -- pg_net's tables, functions and grants (0.20) where the extension is missing. A request is a row in the queue, which
--- nobody else sees before the commit; tests/support/http-sender.ts sends it. Never: opens a socket.
+-- nobody else sees before the commit; scripts/local/http-sender.ts sends it. Never: opens a socket.
 create schema net;
 create type net.request_status as enum ('PENDING', 'SUCCESS', 'ERROR');
 create type net.http_response as (status_code integer, headers jsonb, body text);
