@@ -50,6 +50,7 @@ export async function createBaseline(server: Server, db = "postgres"): Promise<v
  */
 export async function baselineInside(url: string, password: string): Promise<void> {
   await withSql(url, async (sql) => {
+    // bulkhead-ignore session-context: no tenant, and the connection ends here
     await sql`select set_config('bulkhead_test.password', ${password}, false)`;
     await fillBaseline(sql);
   });

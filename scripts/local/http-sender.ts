@@ -40,6 +40,7 @@ const BATCH = 200;
  */
 export function startHttpSender(url: string, options: { poll?: number } = {}): HttpSender {
   const { poll = 100 } = options;
+  // bulkhead-ignore raw-pool: stands for pg_net, which reads its own queue
   const sql = postgres(url, { max: 1, onnotice: () => {}, prepare: false });
   let stopped = false;
   let working: Promise<number> = Promise.resolve(0);

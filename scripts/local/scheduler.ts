@@ -35,6 +35,7 @@ type Job = {
  * const runs = await scheduler.tick(new Date("2026-11-20T01:05:00Z"));
  */
 export function startScheduler(url: string, options: { from?: Date } = {}): Scheduler {
+  // bulkhead-ignore raw-pool: stands for pg_cron, which reads its own tables
   const sql = postgres(url, { max: 1, onnotice: () => {}, prepare: false });
   let last = options.from ?? new Date();
   const stop = () => sql.end({ timeout: 5 });
@@ -102,6 +103,7 @@ async function execute(
   url: string,
   job: Job,
 ): Promise<{ status: Run["status"]; message: string; pid: number | null }> {
+  // bulkhead-ignore raw-pool: a job runs as its own user, as pg_cron lets it
   const session = postgres(url, { max: 1, onnotice: () => {}, prepare: false });
   let pid: number | null = null;
   try {
@@ -113,6 +115,7 @@ async function execute(
     // a session of its own, as if the user had logged in: the kit trusts by role
     if (me && me.name !== job.username) {
       const user = `"${job.username.replaceAll('"', '""')}"`;
+      // bulkhead-ignore session-context: the connection is this one job's
       await session.unsafe(me.super ? `set session authorization ${user}` : `set role ${user}`);
     }
     const result = await session.unsafe(job.command).simple();

@@ -133,7 +133,7 @@ export function upgradeSql(
         // project built on it stops the migration as a whole.
         const old = before === undefined
           ? Object.keys(installed).filter((other) =>
-            other.startsWith(`function ${name}(`) && next[other] === undefined
+            isOverload(other, name) && next[other] === undefined
           )
           : [key];
         change(
@@ -258,11 +258,13 @@ from bulkhead.protected_tables
 where parent is null
 order by relation`;
 
+const isOverload = (key: string, name: string): boolean =>
+  key.startsWith(`function ${name}(`) || key.startsWith(`procedure ${name}(`);
 const hash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
 const definition = (text: string): string =>
   text.replace(/^create or replace /i, "create ").replace(/\r\n/g, "\n");
 const orReplace = (text: string): string =>
-  text.replace(/^create (or replace )?function/i, "create or replace function");
+  text.replace(/^create (?:or replace )?(function|procedure)/i, "create or replace $1");
 
 /** What configure() has written stays until it writes it again. */
 function unlessConfigured(text: string): string {
@@ -301,9 +303,9 @@ function mentions(text: string, names: ReadonlySet<string>): boolean {
 /** The statement that removes what the kit no longer has; undefined where nothing is left behind. */
 function dropOf(key: string, next: Inventory): string | undefined {
   const [, kind = "", rest = ""] = /^(\w+) ([\s\S]*)$/.exec(key) ?? [];
-  if (kind === "function") {
+  if (kind === "function" || kind === "procedure") {
     const name = rest.slice(0, rest.indexOf("("));
-    const isReplaced = Object.keys(next).some((other) => other.startsWith(`function ${name}(`));
+    const isReplaced = Object.keys(next).some((other) => isOverload(other, name));
     return isReplaced ? undefined : `drop ${key};`;
   }
   if (/^(table|view|type|schema|index|policy|trigger)$/.test(kind)) return `drop ${key};`;

@@ -108,11 +108,13 @@ function classify(text: string): Statement {
   });
   const flat = normalise(text);
   const match = (pattern: RegExp) => pattern.exec(flat);
-  let found = match(/^create (?:or replace )?function ([\w.]+)\(/i);
-  if (found?.[1]) return made("function", found[1], `function ${found[1]}(${identity(text)})`);
+  let found = match(/^create (?:or replace )?(function|procedure) ([\w.]+)\(/i);
+  if (found?.[1] && found[2]) {
+    return made("function", found[2], `${found[1].toLowerCase()} ${found[2]}(${identity(text)})`);
+  }
   found = match(/^create (?:or replace )?view ([\w.]+)/i);
   if (found?.[1]) return made("view", found[1]);
-  found = match(/^create table (?:if not exists )?([\w.]+)/i);
+  found = match(/^create (?:unlogged )?table (?:if not exists )?([\w.]+)/i);
   if (found?.[1]) return made("table", found[1]);
   found = match(/^create type ([\w.]+)/i);
   if (found?.[1]) return made("type", found[1]);
@@ -131,10 +133,14 @@ function classify(text: string): Statement {
   found = match(/^comment on ([\s\S]+?) is '/i);
   if (found?.[1]) return made("attached", found[1], `comment on ${found[1]}`);
   if (match(/^(grant|revoke) /i)) return made("attached", "", flat);
-  if (match(/^alter table [\w.]+ ((enable|force) row level security|enable always trigger \w+)/i)) {
+  if (
+    match(
+      /^alter table [\w.]+ ((enable|force) row level security|enable always trigger \w+|alter column \w+ set storage \w+)/i,
+    )
+  ) {
     return made("attached", "", flat);
   }
-  if (match(/^alter function .* owner to \w+$/i)) return made("attached", "", flat);
+  if (match(/^alter (?:function|procedure) .* owner to \w+$/i)) return made("attached", "", flat);
   if (match(/^select /i)) return made("call", "", flat);
   if (match(/^do /i)) return made("do", "", "do block");
   return made("other", "", flat);

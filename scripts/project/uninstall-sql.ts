@@ -17,13 +17,13 @@ drop schema bulkhead_api cascade;
 drop schema bulkhead cascade;
 do $$
 begin
-    grant bulkhead_service to current_user;
-    drop owned by bulkhead_service;
-    drop role bulkhead_audit, bulkhead_service;
+    grant bulkhead_service, bulkhead_canary to current_user;
+    drop owned by bulkhead_service, bulkhead_canary;
+    drop role bulkhead_audit, bulkhead_service, bulkhead_canary;
 exception
     -- Roles belong to the server: another database of it may have the kit, too.
     when dependent_objects_still_exist then
-        raise notice 'kept the roles bulkhead_audit and bulkhead_service: %', sqlerrm;
+        raise notice 'kept the roles bulkhead_audit, bulkhead_service and bulkhead_canary: %', sqlerrm;
 end
 $$;
 `;
