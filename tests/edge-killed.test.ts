@@ -78,7 +78,7 @@ describe("a call that ends anywhere", () => {
     await edgeLimits(db.url, { part: PART });
     const random = seeded(20_261_121);
     let kills = 0;
-    for (let round = 0; round < depth({ quick: 2, full: 25 }); round++) {
+    for (let round = 0; round < depth({ quick: 2, full: 12 }); round++) {
       // Only changed tenants are copied again.
       await withSql(db.url, (sql) => sql`update public.messages set body = body || '.'`);
       for (let call = 0; call < 8; call++) {
@@ -261,7 +261,7 @@ describe("the function under Deno, killed", () => {
     };
     const random = seeded(4);
     let killed = 0;
-    for (let i = 0; i < depth({ quick: 4, full: 30 }); i++) {
+    for (let i = 0; i < depth({ quick: 4, full: 15 }); i++) {
       const worker = await host();
       await ask(worker, i === 0 ? "dispatch_backup" : "resume_backup");
       await sleep(random() * 1_200);
