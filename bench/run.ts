@@ -1,5 +1,6 @@
 import process from "node:process";
 import Table from "cli-table3";
+import { backup } from "./backup.ts";
 import { guard } from "./guard.ts";
 import { ledger } from "./ledger.ts";
 import { lint } from "./lint.ts";
@@ -10,6 +11,7 @@ import { wrapper } from "./wrapper.ts";
 
 const BENCHES: Record<string, () => Promise<Row[]>> = {
   audit: ledger,
+  backup,
   lint,
   guard,
   reads,

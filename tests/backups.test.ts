@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
 import { connect, copyIn, copyOut } from "../functions/_core/adapters/postgres.ts";
+import { ROOT } from "../scripts/local/sql-files.ts";
 import { sign, SIGNATURE_HEADER } from "../functions/_core/signature.ts";
 import { backupWorld, bulkhead, startBulkhead } from "./support/backup-world.ts";
 import { startFunctions } from "./support/functions-host.ts";
@@ -172,6 +175,25 @@ describe("bulkhead backup", () => {
     assert.notEqual(ran.code, 0);
     assert.match(ran.stderr, /row-level security policy for table/);
     assert.equal((await listBackups(world)).valid.length, 1);
+  });
+
+  test("progress is a bar on a terminal and JSON lines in a pipe", async () => {
+    await using db = await openhouseDatabase(server);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const piped = await bulkhead(["backup", "--concurrency", "3"], world.env);
+    assert.equal(piped.code, 0, piped.stderr);
+    const lines = piped.stderr.trim().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(lines.map(({ event }) => event), ["started", ...Array(4).fill("object")]);
+    assert.match(piped.stdout, /^Backup \S+ is complete: /);
+    // util-linux's script gives the command a terminal.
+    const { PATH = "", HOME = "" } = process.env;
+    const shown = execFileSync(
+      "script",
+      ["-qec", `'${process.execPath}' scripts/bin.mjs backup --full`, "/dev/null"],
+      { env: { PATH, HOME, ...world.env }, cwd: ROOT, encoding: "utf8" },
+    );
+    assert.match(shown, /4\/4 tenants/);
+    assert.doesNotMatch(shown, /"event"/);
   });
 
   test("a table that is neither protected nor exempt fails the backup by name, on record and in the outbox", async () => {
