@@ -1,0 +1,22 @@
+import { parse as parseToml } from "smol-toml";
+import type { Parsers } from "../readiness/parsers.ts";
+import { parseScript } from "./lint-parser.ts";
+import { parseSql } from "./lint-sql.ts";
+import { parseYaml } from "./readiness-yaml.ts";
+
+/** Every parser that the audit asks, all of them running in this process and on text alone. */
+export const PARSERS: Parsers = {
+  yaml: parseYaml,
+  dockerfile: () => {
+    throw new SyntaxError("Dockerfiles are not read yet");
+  },
+  shell: () => {
+    throw new SyntaxError("shell is not read yet");
+  },
+  python: () => {
+    throw new SyntaxError("Python is not read yet");
+  },
+  script: parseScript,
+  sql: parseSql,
+  toml: (text) => parseToml(text),
+};

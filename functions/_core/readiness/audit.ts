@@ -1,0 +1,67 @@
+import type { Context } from "./context.ts";
+import type { Evidence, Outcome, Rule, Severity } from "./rule.ts";
+import type { Repository, Unread } from "./repository.ts";
+import { RULES } from "./rules/index.ts";
+
+/** A rule and what it concluded; `severity` is the heaviest of its gaps, null where it doesn't fail or warn. */
+export type Judgement = { rule: Rule; outcome: Outcome; severity: Severity | null };
+
+/** The whole audit. */
+export type Audit = { judgements: Judgement[]; unread: readonly Unread[]; files: number };
+
+export type AuditOptions = {
+  /** Rules to ask, all of them without it. */
+  rules?: readonly Rule[];
+  /** Told after each rule. */
+  progress?: (done: number, total: number) => void;
+};
+
+/**
+ * Ask every rule. One that throws is `unknown`, with the reason: it never takes the audit down, and never passes.
+ *
+ * @example
+ * const { judgements } = await audit(new Repository(files, parsers));
+ */
+export async function audit(
+  repository: Repository,
+  { rules = RULES, progress }: AuditOptions = {},
+): Promise<Audit> {
+  const judgements: Judgement[] = [];
+  for (const rule of rules) {
+    judgements.push(weigh(rule, await ask(rule, repository), repository));
+    progress?.(judgements.length, rules.length);
+  }
+  return { judgements, unread: repository.unread, files: repository.files.length };
+}
+
+async function ask(rule: Rule, repository: Repository): Promise<Outcome> {
+  try {
+    return await rule.check(repository);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      status: "unknown",
+      summary: `the rule failed: ${reason.split("\n")[0]?.slice(0, 200) ?? ""}`,
+      evidence: [],
+    };
+  }
+}
+
+const LIGHTER: Record<Severity, Severity> = { p0: "p1", p1: "p2", p2: "p2" };
+const HALF: ReadonlySet<Context> = new Set(["dev", "test", "docs"]);
+
+/** Settle each gap's severity: of its own or its rule's, a step lower where production never runs the file. */
+function weigh(rule: Rule, outcome: Outcome, repository: Repository): Judgement {
+  const evidence = outcome.evidence.map((one): Evidence => {
+    if (one.kind !== "gap" && one.kind !== "weakness") return one;
+    const context = repository.file(one.file)?.context ?? "prod";
+    const own = rule.confidence === "low" ? "p2" : one.severity ?? rule.severity;
+    const isLighter = !one.isProduction && HALF.has(context);
+    return { ...one, severity: isLighter ? LIGHTER[own] : own };
+  });
+  const isOpen = outcome.status === "fail" || outcome.status === "warn";
+  const kind = outcome.status === "fail" ? "gap" : "weakness";
+  const weights = evidence.flatMap((one) => one.kind === kind && one.severity ? one.severity : []);
+  const severity = isOpen ? weights.toSorted()[0] ?? rule.severity : null;
+  return { rule, outcome: { ...outcome, evidence }, severity };
+}
