@@ -35,6 +35,8 @@ export type Evidence = {
   severity?: Severity;
   /** Set where the file is what production runs, whatever its path says: `docker-compose.dev.yml` named by a deploy. */
   isProduction?: boolean;
+  /** Set where somebody answers for it until a date: listed as ignored, neither open nor ever a pass. */
+  ignored?: { reason: string; until: string };
 };
 
 /** What a rule concludes; made by {@link conclude}. */
