@@ -2,6 +2,7 @@ import { parse as parseToml } from "smol-toml";
 import type { Parsers } from "../readiness/parsers.ts";
 import { parseScript } from "./lint-parser.ts";
 import { parseSql } from "./lint-sql.ts";
+import { parseShell } from "./readiness-shell.ts";
 import { parseYaml } from "./readiness-yaml.ts";
 
 /** Every parser that the audit asks, all of them running in this process and on text alone. */
@@ -10,9 +11,7 @@ export const PARSERS: Parsers = {
   dockerfile: () => {
     throw new SyntaxError("Dockerfiles are not read yet");
   },
-  shell: () => {
-    throw new SyntaxError("shell is not read yet");
-  },
+  shell: parseShell,
   python: () => {
     throw new SyntaxError("Python is not read yet");
   },

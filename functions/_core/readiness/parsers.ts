@@ -43,13 +43,66 @@ export type PythonNode = {
 };
 export type PythonTree = { root: PythonNode; hasErrors: boolean; release: () => void };
 
+/** A word of a shell command; `value` is without its quotes, and what it expands stands in it as written. */
+export type ShellWord = {
+  text: string;
+  value: string;
+  /** Whether the shell puts nothing in its place: no variable, no substitution, no glob. */
+  isStatic: boolean;
+  /** The variables it expands. */
+  variables: string[];
+  start: number;
+};
+export type ShellRedirect = {
+  /** `>`, `>>`, `<`, `<<`, `<<<`, `&>`, … */
+  operator: string;
+  descriptor: number | null;
+  target: ShellWord | null;
+  heredoc: { text: string; start: number } | null;
+};
+
+/** A simple command of a script, and where it stands; offsets count from the start of the text. */
+export type ShellCommand = {
+  words: ShellWord[];
+  assignments: { name: string; value: ShellWord | null }[];
+  redirects: ShellRedirect[];
+  start: number;
+  end: number;
+  /** The pipelines it is part of, the innermost first: `(a; b) | c` holds `a` in two. */
+  pipes: { id: number; stage: number; stages: number }[];
+  /** The `&&` and `||` lists it is part of, the innermost first: what follows item i is joined by operators[i]. */
+  lists: { id: number; item: number; operators: ("&&" | "||")[] }[];
+  /** The compound commands and functions around it, the innermost first. */
+  within: ShellBlock[];
+  /** Whether an `if`, `while` or `until` asks for its status, or a `!` turns it around. */
+  isTested: boolean;
+  isBackground: boolean;
+  /** The command in whose words it stands, by its number, and how: `$(…)` or `<(…)`. */
+  parent: number | null;
+  via: "command" | "process" | null;
+};
+export type ShellBlock =
+  | "if"
+  | "loop"
+  | "case"
+  | "function"
+  | "subshell"
+  | "group"
+  | "test"
+  | "coproc";
+/** Every simple command in the order of the text; `problem` is the first thing that could not be read. */
+export type ShellScript = {
+  commands: ShellCommand[];
+  problem: { message: string; start: number } | null;
+};
+
 /** The front of each language; adapters/readiness-parsers.ts has them all. Each throws a SyntaxError for what it can't read. */
 export type Parsers = {
   /** The documents of a file. */
   yaml: (text: string) => YamlNode[];
   dockerfile: (text: string) => DockerInstruction[];
-  /** The tree of unbash, which documents its shape; read it through models/shell.ts. */
-  shell: (text: string) => unknown;
+  /** Read it through models/shell.ts, which knows lines, `sudo` and `sh -c`. */
+  shell: (text: string) => ShellScript;
   python: (text: string) => PythonTree;
   script: (path: string, text: string) => Parsed;
   /** The tree of libpg-query. */
