@@ -40,6 +40,10 @@ const COMMANDS: Record<string, Entry> = {
     summary: "find what can reach across tenants in a code base",
     load: () => import("./lint/lint.ts"),
   },
+  readiness: {
+    summary: "audit a whole application repository",
+    load: () => import("./readiness/readiness.ts"),
+  },
   diff: {
     summary: "judge what a change does to the tenant boundary",
     load: () => import("./diff/diff.ts"),

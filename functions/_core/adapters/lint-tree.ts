@@ -1,7 +1,8 @@
-import { lstat, open, readdir, stat } from "node:fs/promises";
+import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { GitIgnore } from "../lint/gitignore.ts";
 import type { SourceFile, Unread } from "../lint/lint.ts";
+import { decode, readBounded, reasonOf } from "./bounded-file.ts";
 
 /** What a walk found: the files to look at, and those that should have been and could not. */
 export type SourceTree = { files: SourceFile[]; unread: Unread[] };
@@ -40,7 +41,7 @@ export async function readTree(
   const ignored = new GitIgnore().with("", exclude.join("\n"));
   if ((await stat(root)).isFile()) {
     const budget = { left: MAX_TOTAL };
-    await readInto(tree, root, basename(root), budget);
+    await readInto(tree, await realpath(root), basename(root), budget);
     return tree;
   }
   await walk({ tree, root, budget: { left: MAX_TOTAL } }, "", ignored, ignored, 0);
@@ -66,14 +67,14 @@ async function walk(
   try {
     entries = await readdir(join(root, folder), { withFileTypes: true });
   } catch (error) {
-    tree.unread.push({ file: folder === "" ? "." : folder, reason: codeOf(error) });
+    tree.unread.push({ file: folder === "" ? "." : folder, reason: reasonOf(error) });
     return;
   }
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   let ignored = outer;
   if (entries.some((one) => one.name === ".gitignore" && one.isFile())) {
-    const text = await readBounded(join(root, folder, ".gitignore"), 1_000_000).catch(() => null);
-    if (text) ignored = outer.with(folder, decode(text));
+    const text = gitIgnore(join(root, folder, ".gitignore"));
+    if (text !== null) ignored = outer.with(folder, text);
   }
   for (const entry of entries) {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
@@ -119,7 +120,7 @@ async function readInto(
       }
       return;
     }
-    const bytes = await readBounded(place, most);
+    const bytes = readBounded(place, most);
     budget.left -= bytes.length;
     const text = decode(bytes);
     if (text.includes("\0")) {
@@ -128,7 +129,7 @@ async function readInto(
     }
     tree.files.push({ path, text });
   } catch (error) {
-    tree.unread.push({ file: path, reason: codeOf(error) });
+    tree.unread.push({ file: path, reason: reasonOf(error) });
   }
 }
 
@@ -137,30 +138,10 @@ function isData(path: string): boolean {
   return /(^|\/)(seeds?|dumps?|data)(\/|[\w.-]*\.sql$)/i.test(path) && path.endsWith(".sql");
 }
 
-/** Read no more than `most` bytes, whatever the file says of its size. */
-async function readBounded(path: string, most: number): Promise<Uint8Array> {
-  const file = await open(path, "r");
+function gitIgnore(path: string): string | null {
   try {
-    const { size } = await file.stat();
-    const buffer = new Uint8Array(Math.min(size, most));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
+    return decode(readBounded(path, 1_000_000));
+  } catch {
+    return null;
   }
-}
-
-function decode(bytes: Uint8Array): string {
-  const [a, b] = bytes;
-  const label = a === 0xff && b === 0xfe
-    ? "utf-16le"
-    : a === 0xfe && b === 0xff
-    ? "utf-16be"
-    : "utf-8";
-  return new TextDecoder(label).decode(bytes);
-}
-
-function codeOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-  return code === "EACCES" ? "it may not be read (EACCES)" : `it can't be read (${code})`;
 }
