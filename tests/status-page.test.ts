@@ -1,9 +1,7 @@
 // needs: chromium
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { readActivity } from "../functions/_core/adapters/activity-source.ts";
 import { connect } from "../functions/_core/adapters/postgres.ts";
 import { readStatus } from "../functions/_core/adapters/status-source.ts";
@@ -12,9 +10,9 @@ import { historyChart, historyInWords } from "../functions/_core/status/charts.t
 import { ageOf } from "../functions/_core/status/escape.ts";
 import { statusHandler } from "../functions/_core/status/handler.ts";
 import { renderMetrics } from "../functions/_core/status/metrics.ts";
+import { openPage, startBrowser, violations } from "./support/page.ts";
 import { openhouseDatabase, type Server, startPostgres, withSql } from "./support/postgres.ts";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TOKEN = "t".repeat(40);
 const TENANT = "11111111-1111-4111-8111-111111111111";
 
@@ -66,10 +64,7 @@ describe("the status page of a project with a history", () => {
     ({ activity } = await (await get("/status.json", true)).json());
     assert.equal((await handler(new Request("http://h/status/metrics"))).status, 401);
     await sql.end();
-    browser = await chromium.launch({
-      executablePath: "/usr/bin/chromium",
-      args: ["--no-sandbox"],
-    });
+    browser = await startBrowser();
   });
   after(async () => {
     await browser?.close();
@@ -124,7 +119,7 @@ describe("the status page of a project with a history", () => {
     for (const width of [1280, 360]) {
       test(`is accessible and fits, ${colorScheme}, ${width} pixels wide`, async () => {
         for (const html of [pages.detail, pages.summary]) {
-          await using shown = await open(browser, html, { colorScheme, width });
+          await using shown = await openPage(browser, html, { colorScheme, width });
           assert.deepEqual(shown.errors, []);
           assert.deepEqual(await violations(shown.page), []);
           const [content, view] = await shown.page.evaluate(
@@ -137,7 +132,7 @@ describe("the status page of a project with a history", () => {
   }
 
   test("prints black on white, charts with it", async () => {
-    await using shown = await open(browser, pages.detail, { colorScheme: "dark", width: 1280 });
+    await using shown = await openPage(browser, pages.detail, { colorScheme: "dark", width: 1280 });
     await shown.page.emulateMedia({ media: "print", colorScheme: "dark" });
     const [paper, ink] = await shown.page.evaluate(
       "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]",
@@ -149,7 +144,7 @@ describe("the status page of a project with a history", () => {
 
   test("the checks of this suite see a page that is wrong", async () => {
     const wrong = pages.detail.replace('lang="en"', "").replace("<h2", '<img src="data:,"><h2');
-    await using shown = await open(browser, wrong, { colorScheme: "light", width: 1280 });
+    await using shown = await openPage(browser, wrong, { colorScheme: "light", width: 1280 });
     const found = await violations(shown.page);
     assert.ok(found.some((one) => one.startsWith("html-has-lang")));
     assert.ok(found.some((one) => one.startsWith("image-alt")));
@@ -209,30 +204,3 @@ test("a label of a metric is escaped", () => {
   );
   assert.ok(text.includes('{canary="a\\"\\\\\\n"} 1795262400'));
 });
-
-async function open(
-  browser: Browser,
-  html: string,
-  { width, ...look }: { colorScheme: "light" | "dark"; width: number },
-): Promise<AsyncDisposable & { page: Page; errors: string[] }> {
-  const context = await browser.newContext({
-    ...look,
-    viewport: { width, height: 900 },
-    bypassCSP: true,
-  });
-  const page = await context.newPage();
-  const errors: string[] = [];
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("request", (request) => request.url().startsWith("http") && errors.push(request.url()));
-  await page.setContent(html);
-  return { page, errors, [Symbol.asyncDispose]: () => context.close() };
-}
-
-/** Rules of axe that the page breaks, each with the element. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  return await page.evaluate(
-    "axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} ${node.html.slice(0, 120)}`)))",
-  ) as string[];
-}

@@ -76,3 +76,10 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; border-top: 1p
   .finding, .tiles li, .passed li, .rows li, tr { break-inside: avoid; } h2 { break-after: avoid; } .table { overflow: visible; } rect { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;
+
+/** The sign of the product, in the colour of the text. */
+export const EMBLEM =
+  `<svg width="26" height="22" viewBox="0 0 26 22" aria-hidden="true" focusable="false">` +
+  `<rect x="1.5" y="1.5" width="23" height="19" rx="4" fill="none" stroke="currentColor" stroke-width="2"/>` +
+  `<path d="M9.2 2v18M16.8 2v18" stroke="currentColor" stroke-width="2"/>` +
+  `<rect x="11.4" y="12" width="3.2" height="6" rx="1" fill="currentColor"/></svg>`;

@@ -2,7 +2,7 @@ import type { Activity } from "./activity.ts";
 import { activityHtml } from "./activity-html.ts";
 import type { Check, PublicStatus, StatusReport, Verdict } from "./contract.ts";
 import { ageOf, escapeHtml, timeHtml } from "./escape.ts";
-import { STYLE } from "./html-style.ts";
+import { EMBLEM, STYLE } from "./html-style.ts";
 import { passTitle, publicSummary, type Section, sections } from "./summary.ts";
 
 const HEADLINE: Record<Verdict, string> = { green: "Green", red: "Red", unknown: "Unknown" };
@@ -76,12 +76,6 @@ ${body}
 </html>
 `;
 }
-
-const EMBLEM =
-  `<svg width="26" height="22" viewBox="0 0 26 22" aria-hidden="true" focusable="false">` +
-  `<rect x="1.5" y="1.5" width="23" height="19" rx="4" fill="none" stroke="currentColor" stroke-width="2"/>` +
-  `<path d="M9.2 2v18M16.8 2v18" stroke="currentColor" stroke-width="2"/>` +
-  `<rect x="11.4" y="12" width="3.2" height="6" rx="1" fill="currentColor"/></svg>`;
 
 function sentence({ verdict, counts }: PublicStatus): string {
   if (verdict === "green") return `All ${counts.pass} checks pass.`;

@@ -1,3 +1,4 @@
+import { markdownCode as code, markdownText as text } from "../markdown-text.ts";
 import type { Check, StatusReport } from "./contract.ts";
 import { countsOf, passTitle, sections } from "./summary.ts";
 
@@ -71,12 +72,4 @@ function fence(body: string): string[] {
   const longest = Math.max(2, ...(body.match(/`+/g) ?? []).map((run) => run.length));
   const mark = "`".repeat(longest + 1);
   return [`  ${mark}sql`, ...body.split("\n").map((line) => `  ${line}`), `  ${mark}`];
-}
-
-const text = (value: string): string =>
-  value.replace(/\s+/g, " ").replace(/[\\`*_<>|[\]#]/g, "\\$&");
-
-function code(value: string): string {
-  const flat = value.replace(/\s+/g, " ");
-  return flat.includes("`") ? `\`\` ${flat.replace(/`{2,}/g, "`")} \`\`` : `\`${flat}\``;
 }

@@ -1,15 +1,13 @@
+import { clip, type Paint, painter, plain, wrap } from "../terminal-text.ts";
 import type { Check, StatusReport, Verdict } from "./contract.ts";
 import { passTitle, sections } from "./summary.ts";
 
 /** How wide and how colourful; both decided by the caller, who knows the terminal. */
 export type TerminalOptions = { colour?: boolean; width?: number; quiet?: boolean };
 
-const ANSI = { red: "31", green: "32", yellow: "33", dim: "2", bold: "1" };
-type Paint = (text: string, style: keyof typeof ANSI) => string;
-
 const MARK = { pass: "✓", fail: "✗", unknown: "?" } as const;
 const STYLE = { pass: "green", fail: "red", unknown: "yellow" } as const;
-const VERDICT_STYLE: Record<Verdict, keyof typeof ANSI> = {
+const VERDICT_STYLE: Record<Verdict, Parameters<Paint>[1]> = {
   green: "green",
   red: "red",
   unknown: "yellow",
@@ -24,8 +22,7 @@ const VERDICT_STYLE: Record<Verdict, keyof typeof ANSI> = {
  */
 export function renderTerminal(report: StatusReport, options: TerminalOptions = {}): string {
   const width = options.width ?? 80;
-  const paint: Paint = (text, style) =>
-    options.colour ? `\u001b[${ANSI[style]}m${text}\u001b[0m` : text;
+  const paint = painter(options.colour === true);
   const where = `${report.database}, Postgres ${report.server_version}, ${report.checked_at}`;
   const lines = [paint(clip(where, width), "dim")];
   for (const section of sections(report)) {
@@ -66,28 +63,4 @@ function fix(remediation: string, width: number): string[] {
     /;\s*$/.test(line) ? [line] : wrap(line, width - 9)
   );
   return body.map((line, index) => `${index === 0 ? "fix: " : "     "}${line}`);
-}
-
-function clip(text: string, width: number): string {
-  const flat = plain(text);
-  return flat.length <= width ? flat : `${flat.slice(0, width - 1)}…`;
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of plain(text).split(/\s+/)) {
-    if (line !== "" && line.length + word.length + 1 > width) {
-      lines.push(line);
-      line = "";
-    }
-    line = line === "" ? word : `${line} ${word}`;
-  }
-  if (line !== "") lines.push(line);
-  return lines;
-}
-
-/** A table can be named with escape codes in it; they don't reach the terminal. */
-function plain(text: string): string {
-  return text.replace(/\p{Cc}/gu, (char) => char === "\n" || char === "\t" ? char : "\ufffd");
 }
