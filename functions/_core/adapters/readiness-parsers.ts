@@ -2,6 +2,7 @@ import { parse as parseToml } from "smol-toml";
 import type { Parsers } from "../readiness/parsers.ts";
 import { parseScript } from "./lint-parser.ts";
 import { parseSql } from "./lint-sql.ts";
+import { loadPython } from "./readiness-python.ts";
 import { parseShell } from "./readiness-shell.ts";
 import { parseYaml } from "./readiness-yaml.ts";
 
@@ -12,9 +13,7 @@ export const PARSERS: Parsers = {
     throw new SyntaxError("Dockerfiles are not read yet");
   },
   shell: parseShell,
-  python: () => {
-    throw new SyntaxError("Python is not read yet");
-  },
+  python: loadPython,
   script: parseScript,
   sql: parseSql,
   toml: (text) => parseToml(text),

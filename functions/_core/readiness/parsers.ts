@@ -28,20 +28,28 @@ export type DockerInstruction = {
   heredocs: { text: string; line: number }[];
 };
 
-/** A node of a Python tree: tree-sitter's types and fields, lines from 1. Made on demand, good until `release()`. */
+/**
+ * A node of a Python file: tree-sitter's types and fields, comments left out, lines from 1. It is a view that is made
+ * when asked for; the tree behind it is a few numbers a node, so that a model may keep it.
+ */
 export type PythonNode = {
-  type: string;
-  text: string;
-  line: number;
-  endLine: number;
-  start: number;
-  end: number;
+  readonly type: string;
+  readonly text: string;
+  readonly line: number;
+  readonly endLine: number;
+  /** Offsets in the text; two views of one node have the same. */
+  readonly start: number;
+  readonly end: number;
+  readonly parent: PythonNode | null;
   /** Named children in order. */
-  children: PythonNode[];
-  /** The child in a field of the grammar: `name`, `body`, `arguments`, `value`, … */
+  readonly children: PythonNode[];
+  /** The first child in a field of the grammar: `name`, `body`, `arguments`, `operator`, … */
   field: (name: string) => PythonNode | null;
+  /** Every node below of these types, in order; without types, every node below. */
+  all: (...types: string[]) => PythonNode[];
 };
-export type PythonTree = { root: PythonNode; hasErrors: boolean; release: () => void };
+/** `hasErrors`: some of the text is no Python, and the tree leaves it out. */
+export type PythonTree = { root: PythonNode; hasErrors: boolean };
 
 /** A word of a shell command; `value` is without its quotes, and what it expands stands in it as written. */
 export type ShellWord = {
@@ -103,7 +111,8 @@ export type Parsers = {
   dockerfile: (text: string) => DockerInstruction[];
   /** Read it through models/shell.ts, which knows lines, `sudo` and `sh -c`. */
   shell: (text: string) => ShellScript;
-  python: (text: string) => PythonTree;
+  /** Loads its parser when it is asked for; `(await python())(text)`. Read it through models/python.ts. */
+  python: () => Promise<(text: string) => PythonTree>;
   script: (path: string, text: string) => Parsed;
   /** The tree of libpg-query. */
   sql: (text: string) => Promise<unknown>;
