@@ -77,11 +77,18 @@ export function parseYaml(text: string): YamlNode[] {
           entries: [...entries.values()],
           line: lineOf(node),
           endLine: lineOf(node, true),
+          ...tagOf(node),
         };
       }
       if (isSeq(node)) {
         const items = node.items.map((item) => convert(item, depth + 1));
-        return { kind: "seq", items, line: lineOf(node), endLine: lineOf(node, true) };
+        return {
+          kind: "seq",
+          items,
+          line: lineOf(node),
+          endLine: lineOf(node, true),
+          ...tagOf(node),
+        };
       }
       if (isScalar(node)) {
         const { value } = node;
@@ -97,6 +104,7 @@ export function parseYaml(text: string): YamlNode[] {
             : "plain",
           line: lineOf(node),
           endLine: lineOf(node, true),
+          ...tagOf(node),
           ...(node.comment ? { comment: node.comment.trim() } : {}),
         };
       }
@@ -104,4 +112,9 @@ export function parseYaml(text: string): YamlNode[] {
     };
     return [convert(document.contents, 0)];
   });
+}
+
+/** A tag of the file's own, as compose has `!reset`. */
+function tagOf({ tag }: Node): { tag: string } | Record<never, never> {
+  return tag && tag.startsWith("!") && !tag.startsWith("!!") ? { tag } : {};
 }

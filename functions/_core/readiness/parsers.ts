@@ -2,10 +2,10 @@ import type { Parsed } from "../lint/syntax.ts";
 
 /**
  * A YAML node without the library: aliases and merge keys resolved (a bounded number of them), lines from 1. `comment`
- * is what stands behind the value on its line, without `#`.
+ * is what stands behind the value on its line, without `#`; `tag` is one of the file's own (`!reset`).
  */
 export type YamlNode =
-  & { line: number; endLine: number; comment?: string }
+  & { line: number; endLine: number; comment?: string; tag?: string }
   & (
     | { kind: "map"; entries: YamlEntry[] }
     | { kind: "seq"; items: YamlNode[] }
