@@ -35,12 +35,14 @@ async function oneTenant(server: Server, rows: number): Promise<Row[]> {
   using world = await backupWorld({ DATABASE_URL: db.url });
   const dump = join(world.folder, "dump.gz.enc");
   let peak = 0;
-  const { ratio } = await inTurn(
+  const { ratio, baseline, candidate } = await inTurn(
     3,
     () => dumped(server, db, dump),
     async () => void (peak = Math.max(peak, await backedUp(world, "--full"))),
   );
-  const size = `${rows} rows and their ledger, ${Math.round(statSync(dump).size / 1e6)} MB dumped`;
+  const size = `${rows} rows and their ledger, ${
+    Math.round(statSync(dump).size / 1e6)
+  } MB dumped: ${candidate.toFixed(1)} s / ${baseline.toFixed(1)} s`;
   rmSync(dump);
   return [
     { what: `backup of one tenant / pg_dump | gzip | openssl: ${size}`, ratio, atMost: 1 },
@@ -56,28 +58,32 @@ async function aNight(server: Server): Promise<Row[]> {
   await using db = await databaseOf(server, tenants, 200);
   using world = await backupWorld({ DATABASE_URL: db.url });
   const sql = postgres(db.url, { max: 1, onnotice: () => {} });
-  await backedUp(world);
-  const times: { full: number[]; night: number[] } = { full: [], night: [] };
+  const times = { full: [await seconds(() => backedUp(world))], night: [] as number[] };
   for (let round = 0; round < 3; round++) {
     const changed = tenants.slice(10 * round, 10 * round + 10);
     await sql`update public.messages set body = body || '!' where tenant_id = any (${changed}) and n = 7`;
     await sql`select bulkhead.seal()`;
     times.night.push(await seconds(() => backedUp(world)));
-    if (round > 0) times.full.push(await seconds(() => backedUp(world, "--full")));
+    if (round === 1) times.full.push(await seconds(() => backedUp(world, "--full")));
   }
   await sql.end();
-  const ratio = median(times.night) / median(times.full);
+  const full = Math.min(...times.full);
+  const ratio = median(times.night) / full;
   return [{
     what: `nightly backup, 10 of 1,000 tenants changed / full: ${
       median(times.night).toFixed(1)
-    } s / ${median(times.full).toFixed(1)} s`,
+    } s / ${full.toFixed(1)} s`,
     ratio,
     atMost: 0.05,
   }];
 }
 
 /** `rows` messages a tenant, each with its event, its leaf and what else comes with it. */
-async function databaseOf(server: Server, tenants: string[], rows: number): Promise<Database> {
+async function databaseOf(
+  server: Server,
+  tenants: string[],
+  rows: number,
+): Promise<Database> {
   const db = await kitDatabase(server);
   const sql = postgres(db.url, { max: 1, onnotice: () => {} });
   await sql.unsafe(`

@@ -3,6 +3,7 @@ import { createCipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
+import { nodeSealTools } from "../functions/_core/adapters/node-seal-tools.ts";
 import { canonicalJson, fromHex } from "../functions/_core/bytes.ts";
 import { decodeTables, encodeTables } from "../functions/_core/backup/container.ts";
 import { openObject, peekHeader, sealObject } from "../functions/_core/backup/format.ts";
@@ -37,9 +38,11 @@ const header: HeaderInput = {
 
 async function seal(
   raw: Uint8Array,
-  options: { header?: Partial<HeaderInput>; key?: TenantKey; piece?: number } = {},
+  options: { header?: Partial<HeaderInput>; key?: TenantKey; piece?: number; isNode?: boolean } =
+    {},
 ) {
   const sealed = sealObject({
+    ...(options.isNode ? { tools: nodeSealTools } : {}),
     header: { ...header, ...options.header },
     tenantKey: options.key ?? alpha,
     plaintext: streamOf(raw, options.piece),
@@ -106,9 +109,10 @@ test("an object gives back what was sealed, whatever the size and the cuts", asy
         fc.integer({ min: 0, max: 300_000 }).map((size) => new Uint8Array(randomBytes(size))),
       ),
       fc.integer({ min: 1, max: 70_000 }),
-      async (raw, piece) => {
+      fc.boolean(),
+      async (raw, piece, isNode) => {
         const cut = Math.max(piece, Math.ceil(raw.length / 200));
-        const sealed = await seal(raw, { piece: cut });
+        const sealed = await seal(raw, { piece: cut, isNode });
         assert.equal(sealed.sha256, createHash("sha256").update(sealed.object).digest("hex"));
         assert.equal(sealed.size, sealed.object.length);
         assert.equal(sealed.rawBytes, raw.length);
@@ -249,19 +253,22 @@ test("openObject() passes on the error of a store that fails in the middle", asy
 });
 
 test("sealObject() passes on the error of an export that fails in the middle, and done rejects", async () => {
-  let sent = 0;
-  const sealed = sealObject({
-    header,
-    tenantKey: alpha,
-    plaintext: new ReadableStream<Uint8Array>({
-      pull(controller) {
-        if (sent++ > 30) throw new Error("the COPY was cancelled");
-        controller.enqueue(randomBytes(100_000));
-      },
-    }),
-  });
-  await assert.rejects(bytesOf(sealed.stream), /the COPY was cancelled/);
-  await assert.rejects(sealed.done, /the COPY was cancelled/);
+  for (const tools of [{}, { tools: nodeSealTools }]) {
+    let sent = 0;
+    const sealed = sealObject({
+      header,
+      tenantKey: alpha,
+      plaintext: new ReadableStream<Uint8Array>({
+        pull(controller) {
+          if (sent++ > 30) throw new Error("the COPY was cancelled");
+          controller.enqueue(randomBytes(100_000));
+        },
+      }),
+      ...tools,
+    });
+    await assert.rejects(bytesOf(sealed.stream), /the COPY was cancelled/);
+    await assert.rejects(sealed.done, /the COPY was cancelled/);
+  }
 });
 
 test("sealObject() and openObject() cancel their source when their reader leaves", async () => {
@@ -271,19 +278,21 @@ test("sealObject() and openObject() cancel their source when their reader leaves
       pull: (controller) => controller.enqueue(randomBytes(100_000)),
       cancel: (reason) => void reasons.push(reason),
     });
-  const sealed = sealObject({ header, tenantKey: alpha, plaintext: endless() });
-  const reader = sealed.stream.getReader();
-  await reader.read();
-  await reader.read();
-  await reader.cancel("enough");
-  await assert.rejects(sealed.done);
+  for (const tools of [{}, { tools: nodeSealTools }]) {
+    const sealed = sealObject({ header, tenantKey: alpha, plaintext: endless(), ...tools });
+    const reader = sealed.stream.getReader();
+    await reader.read();
+    await reader.read();
+    await reader.cancel("enough");
+    await assert.rejects(sealed.done);
+  }
   const { object } = await seal(randomBytes(4 * CHUNK));
   const source = streamOf(object);
   const opened = openObject({ stream: source, tenantKey: alpha, expect: { tenant: "alpha" } });
   const out = opened.getReader();
   await out.read();
   await out.cancel("enough");
-  assert.deepEqual(reasons, ["enough"]);
+  assert.deepEqual(reasons, ["enough", "enough"]);
 });
 
 test("sealObject() refuses another tenant's key", () => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
+import { nodeSealTools } from "../../functions/_core/adapters/node-seal-tools.ts";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
 import { openRunLedger } from "../../functions/_core/adapters/postgres-runs.ts";
@@ -78,6 +79,7 @@ async function backup(options: Options): Promise<void> {
         store,
         keyring,
         tool: `bulkhead ${version()}`,
+        sealTools: nodeSealTools,
         concurrency: options.concurrency,
         full: options.full === true,
         signal: interrupted.signal,

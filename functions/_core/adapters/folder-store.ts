@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { constants, fsync } from "node:fs";
 import { link, lstat, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +11,6 @@ import type {
   StoredObject,
   StoredVersion,
 } from "../backup/object-store.ts";
-import { Sha256 } from "../backup/sha256-stream.ts";
 import { checkKey, listing, storeError, withBody } from "../backup/store-errors.ts";
 import { BulkheadError } from "../errors.ts";
 import { ensureFolder } from "./folder.ts";
@@ -244,7 +244,7 @@ async function write(
   body: ReadableStream<Uint8Array> | Uint8Array,
 ): Promise<{ size: number; sha256: string }> {
   const file = await open(path, "wx", 0o600);
-  const hash = new Sha256();
+  const hash = createHash("sha256");
   let size = 0;
   const append = async (bytes: Uint8Array) => {
     hash.update(bytes);
@@ -261,7 +261,7 @@ async function write(
   } finally {
     await file.close();
   }
-  return { size, sha256: toHex(hash.digest()) };
+  return { size, sha256: hash.digest("hex") };
 }
 
 async function syncFolder(path: string): Promise<void> {

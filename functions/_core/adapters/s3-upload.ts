@@ -13,8 +13,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 import { ByteReader } from "../backup/byte-reader.ts";
 import type { PutOptions } from "../backup/object-store.ts";
-import { Sha256 } from "../backup/sha256-stream.ts";
-import { toHex, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
 import { readFailure } from "./s3-errors.ts";
 
 /** Both the size from which an upload has parts and the size of each (R2 wants equal parts). */
@@ -97,7 +96,7 @@ async function uploadWhole(target: UploadTarget, bytes: Uint8Array): Promise<Upl
     version: answer.VersionId,
     etag: answer.ETag,
     size: bytes.length,
-    sha256: toHex(new Sha256().update(bytes).digest()),
+    sha256: createHash("sha256").update(bytes).digest("hex"),
   };
 }
 
@@ -122,7 +121,7 @@ async function uploadParts(
   const at = { Bucket: bucket, Key: key, UploadId };
   try {
     const parts: { PartNumber: number; ETag: string | undefined }[] = [];
-    const hash = new Sha256();
+    const hash = createHash("sha256");
     let size = 0;
     for (let part = first; part.length > 0; part = await reader.read(PART_BYTES)) {
       const PartNumber = parts.length + 1;
@@ -149,7 +148,7 @@ async function uploadParts(
     if (target.options.retainUntil) {
       await ensureLock(target, { version: done.VersionId, until: target.options.retainUntil });
     }
-    return { version: done.VersionId, etag: done.ETag, size, sha256: toHex(hash.digest()) };
+    return { version: done.VersionId, etag: done.ETag, size, sha256: hash.digest("hex") };
   } catch (error) {
     // Unfinished uploads cost money and are invisible to listings.
     await attempt(() => client.send(new AbortMultipartUploadCommand(at))).catch(() => {});

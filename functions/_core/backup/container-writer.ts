@@ -3,9 +3,9 @@ import { deferred } from "./deferred.ts";
 import {
   CONTAINER_MAGIC,
   countNewlines,
-  encodeFrame,
   encodeJsonFrame,
   FRAME,
+  frameHead,
   MAX_FRAME_BYTES,
 } from "./frames.ts";
 import type { DocumentInput, TableInput, TableSummary } from "./types.ts";
@@ -76,7 +76,10 @@ async function* encodeTable(
       const { done, value } = await reader.read();
       if (done) break;
       for (let at = 0; at < value.length; at += MAX_FRAME_BYTES) {
-        yield encodeFrame(FRAME.rows, value.subarray(at, at + MAX_FRAME_BYTES));
+        const payload = value.subarray(at, at + MAX_FRAME_BYTES);
+        // Not copied into one: that would be twice the memory.
+        yield frameHead(FRAME.rows, payload.length);
+        yield payload;
       }
       rows += countNewlines(value);
       bytes += value.length;

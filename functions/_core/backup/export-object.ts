@@ -1,7 +1,7 @@
 import { BulkheadError } from "../errors.ts";
 import { encodeTables } from "./container.ts";
 import type { ExportSession, ExportTable } from "./export-source.ts";
-import { sealObject } from "./format.ts";
+import { sealObject, type SealTools } from "./format.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { ManifestObject } from "./manifest-schema.ts";
 import { objectKey } from "./names.ts";
@@ -21,6 +21,8 @@ export type ExportObjectOptions = {
   /** Which of the tenant's parts; default 1. */
   readonly part?: number;
   readonly onBytes?: (bytes: number) => void;
+  /** The platform's own gzip and SHA-256; default: the Web's. */
+  readonly sealTools?: SealTools | undefined;
 };
 
 /** A tenant has more than the caller can take in one go. */
@@ -63,6 +65,7 @@ export async function exportObject(options: ExportObjectOptions): Promise<Manife
     },
     tenantKey,
     plaintext: encoded.stream,
+    ...(options.sealTools ? { tools: options.sealTools } : {}),
   });
   // They reject when the upload fails; the upload's own error is the one to report.
   encoded.done.catch(() => {});

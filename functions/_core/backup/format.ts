@@ -1,3 +1,3 @@
 /** One encrypted object; docs/backup-format.md, sections 2 and 3. */
-export { sealObject } from "./seal.ts";
+export { sealObject, type SealTools } from "./seal.ts";
 export { openObject, type OpenOptions, peekHeader } from "./open.ts";

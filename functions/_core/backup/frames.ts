@@ -23,10 +23,15 @@ export const containerEnd = z.strictObject({ entries: count, rows: count });
 
 /** Type, length, payload. */
 export function encodeFrame(type: number, payload: Uint8Array): Uint8Array {
+  return concat(frameHead(type, payload.length), payload);
+}
+
+/** What comes before so many bytes of payload. */
+export function frameHead(type: number, length: number): Uint8Array {
   const head = new Uint8Array(FRAME_HEAD_BYTES);
   head[0] = type;
-  new DataView(head.buffer).setUint32(1, payload.length);
-  return concat(head, payload);
+  new DataView(head.buffer).setUint32(1, length);
+  return head;
 }
 
 export function encodeJsonFrame(type: number, value: unknown): Uint8Array {

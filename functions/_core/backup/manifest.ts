@@ -75,10 +75,16 @@ export async function listBackups(
 
 /**
  * The newest backup whose manifest verifies (or the one named, if it does), reading no more manifests than that takes:
- * for a worker whose processor time is counted. Null when there is none. What is restored is chosen by `newestBackup`.
+ * what the next backup builds on. Null when there is none; `onInvalid` hears of those that were passed over. What is
+ * restored is chosen by `newestBackup`.
  */
 export async function latestBackup(
-  options: { store: ObjectStore; keyring: Keyring; id?: string },
+  options: {
+    store: ObjectStore;
+    keyring: Keyring;
+    id?: string;
+    onInvalid?: (error: BulkheadError) => void;
+  },
 ): Promise<StoredManifest | null> {
   const versions: StoredObject[] = [];
   const wanted = options.id === undefined ? undefined : manifestKey(options.id);
@@ -91,6 +97,7 @@ export async function latestBackup(
       return await readManifest({ ...options, stored });
     } catch (error) {
       if (!(error instanceof BulkheadError) || error.kind !== "integrity") throw error;
+      options.onInvalid?.(error);
     }
   }
   return null;

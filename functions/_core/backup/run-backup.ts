@@ -2,12 +2,13 @@ import { BulkheadError } from "../errors.ts";
 import { exportObject } from "./export-object.ts";
 import type { ExportSession, ExportSource, RunLedger, SourceState } from "./export-source.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import { listBackups, type StoredManifest, writeManifest } from "./manifest.ts";
+import { latestBackup, type StoredManifest, writeManifest } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import { newBackupId } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { tenantsIn } from "./parts.ts";
 import { writeRecovery } from "./recovery.ts";
+import type { SealTools } from "./seal.ts";
 import { isComparisonDue, isContentOf } from "./compare-content.ts";
 import { unchangedObjects } from "./reuse.ts";
 import { GLOBAL_TENANT } from "./types.ts";
@@ -34,6 +35,8 @@ export type RunBackupOptions = {
   readonly keyring: Keyring;
   /** The kit's version, for the manifest. */
   readonly tool: string;
+  /** The platform's own gzip and SHA-256; default: the Web's. */
+  readonly sealTools?: SealTools;
   /** Tenants at a time; default 2. */
   readonly concurrency?: number;
   /** Copy everything, referencing nothing. */
@@ -69,11 +72,11 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
     const state = await options.source.state();
     if (state.tenants.length === 0) throw noTenants(state);
     options.onProgress?.({ event: "started", backup: id, tenants: state.tenants.length });
-    const listing = await listBackups({ store, keyring });
-    for (const { error } of listing.invalid) {
-      options.onProgress?.({ event: "warning", message: error.message });
-    }
-    const previous = listing.valid[0];
+    const previous = await latestBackup({
+      store,
+      keyring,
+      onInvalid: ({ message }) => options.onProgress?.({ event: "warning", message }),
+    }) ?? undefined;
     const reused = options.full || !previous
       ? new Map<string, readonly ManifestObject[]>()
       : await unchangedObjects({
@@ -201,6 +204,7 @@ async function exportOne(
     tables: options.state.tables,
     backup: options.id,
     createdAt: options.createdAt,
+    sealTools: options.sealTools,
     onBytes: (bytes) => {
       // Ends the upload in mid-stream: nothing of a half-written object becomes visible.
       options.signal?.throwIfAborted();
