@@ -1,0 +1,36 @@
+import os
+
+import jwt
+from fastapi import FastAPI, Header, Request
+from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy import create_engine, text
+
+JWT_SECRET = os.getenv("JWT_SECRET", "super-secret-jwt-value")
+
+app = FastAPI(debug=True)
+app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+engine = create_engine(os.environ["DATABASE_URL"])
+current_shop = None
+
+
+@app.post("/login")
+def login(body: dict):
+    print(f"login with {body['password']}")
+    return {"token": jwt.encode({"shop": body["shop"]}, JWT_SECRET)}
+
+
+@app.get("/orders")
+def orders(request: Request, x_shop_id: str = Header()):
+    global current_shop
+    current_shop = x_shop_id
+    ip = request.headers.get("X-Forwarded-For")
+    with engine.connect() as connection:
+        rows = connection.execute(text(f"select * from orders where shop_id = '{x_shop_id}'"))
+        return [dict(row._mapping) for row in rows]
+
+
+@app.exception_handler(Exception)
+def failed(request, error):
+    from fastapi.responses import JSONResponse
+
+    return JSONResponse({"error": str(error)}, status_code=500)
