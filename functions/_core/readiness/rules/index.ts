@@ -1,19 +1,31 @@
 import type { Rule } from "../rule.ts";
 import { pinnedActions } from "./ci-01-pinned-actions.ts";
 import { pinComments } from "./ci-02-pin-comments.ts";
+import { pipedInstallers } from "./ci-03-piped-installers.ts";
+import { unverifiedDownloads } from "./ci-04-unverified-downloads.ts";
 import { workflowPermissions } from "./ci-05-workflow-permissions.ts";
 import { untrustedCheckout } from "./ci-06-untrusted-checkout.ts";
 import { scriptInjection } from "./ci-07-script-injection.ts";
 import { persistedCredentials } from "./ci-08-persisted-credentials.ts";
+import { scanners } from "./ci-09-scanners.ts";
+import { scannerGates } from "./ci-10-scanner-gates.ts";
+import { leakingSteps } from "./ci-13-leaking-steps.ts";
+import { logDumps } from "./ci-14-log-dumps.ts";
 import { securityPolicy } from "./ci-21-security-policy.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
   pinnedActions,
   pinComments,
+  pipedInstallers,
+  unverifiedDownloads,
   workflowPermissions,
   untrustedCheckout,
   scriptInjection,
   persistedCredentials,
+  scanners,
+  scannerGates,
+  leakingSteps,
+  logDumps,
   securityPolicy,
 ];
