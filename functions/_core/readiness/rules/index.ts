@@ -1,4 +1,5 @@
 import type { Rule } from "../rule.ts";
+import { secretDefault } from "./sec-01-secret-default.ts";
 import { pinnedActions } from "./ci-01-pinned-actions.ts";
 import { pinComments } from "./ci-02-pin-comments.ts";
 import { pipedInstallers } from "./ci-03-piped-installers.ts";
@@ -15,6 +16,7 @@ import { securityPolicy } from "./ci-21-security-policy.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
+  secretDefault,
   pinnedActions,
   pinComments,
   pipedInstallers,
