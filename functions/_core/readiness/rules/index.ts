@@ -13,6 +13,11 @@ import { scannerGates } from "./ci-10-scanner-gates.ts";
 import { leakingSteps } from "./ci-13-leaking-steps.ts";
 import { logDumps } from "./ci-14-log-dumps.ts";
 import { securityPolicy } from "./ci-21-security-policy.ts";
+import { loginRateLimit } from "./app-04-login-rate-limit.ts";
+import { sharedLimiter } from "./app-05-shared-limiter.ts";
+import { lockout } from "./app-06-lockout.ts";
+import { burstLimit } from "./app-12-burst-limit.ts";
+import { healthRoutes } from "./obs-05-health-routes.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
@@ -30,4 +35,9 @@ export const RULES: readonly Rule[] = [
   leakingSteps,
   logDumps,
   securityPolicy,
+  loginRateLimit,
+  sharedLimiter,
+  lockout,
+  burstLimit,
+  healthRoutes,
 ];
