@@ -182,6 +182,7 @@ function sample(): Report {
       judgements,
       unread: [{ file: "a.yaml", line: 2, reason: "its aliases never end" }],
       files: 3,
+      notices: [{ file: EVIL, line: 3, message: "the ignore of CI-98 has expired" }],
     },
     repository,
     { repository: EVIL, toolVersion: "1.2.3", now: new Date("2026-11-21T12:00:00Z") },

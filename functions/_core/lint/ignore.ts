@@ -14,6 +14,9 @@ export type Ignore = {
 
 const FORM = /^[\s*]*bulkhead-ignore\b[ \t]*([^:\n]*?)[ \t]*(?::[ \t]*([\s\S]*))?$/;
 
+/** `bulkhead readiness` has ids where this has names. */
+const OF_READINESS = /^[A-Z]{2,4}-\d\d\b/;
+
 /**
  * The ignore comments of a file: `// bulkhead-ignore service-write: nightly clean-up of sessions`. One at the end of a
  * line speaks of that line, one on a line of its own of the next line with code.
@@ -32,7 +35,7 @@ export function findIgnores(text: string, comments: readonly Comment[]): Ignore[
   }
   return comments.flatMap((comment) => {
     const found = FORM.exec(comment.text);
-    if (!found) return [];
+    if (!found || OF_READINESS.test(found[1] ?? "")) return [];
     let line = position(text, comment.end).line;
     if (taken.has(position(text, comment.start).line)) {
       do line++; while (

@@ -1,4 +1,5 @@
 import type { Context } from "./context.ts";
+import { applyIgnores, type Ignore, type Ignores, type Notice } from "./ignore.ts";
 import type { Evidence, Outcome, Rule, Severity } from "./rule.ts";
 import type { Repository, Unread } from "./repository.ts";
 import { RULES } from "./rules/index.ts";
@@ -7,11 +8,19 @@ import { RULES } from "./rules/index.ts";
 export type Judgement = { rule: Rule; outcome: Outcome; severity: Severity | null };
 
 /** The whole audit. */
-export type Audit = { judgements: Judgement[]; unread: readonly Unread[]; files: number };
+export type Audit = {
+  judgements: Judgement[];
+  unread: readonly Unread[];
+  files: number;
+  /** What to know of the ignores that are in the repository. */
+  notices: readonly Notice[];
+};
 
 export type AuditOptions = {
   /** Rules to ask, all of them without it. */
   rules?: readonly Rule[];
+  /** What somebody answers for, of readIgnores(). */
+  ignores?: Ignores;
   /** Told after each rule. */
   progress?: (done: number, total: number) => void;
 };
@@ -24,14 +33,30 @@ export type AuditOptions = {
  */
 export async function audit(
   repository: Repository,
-  { rules = RULES, progress }: AuditOptions = {},
+  { rules = RULES, ignores = { ignores: [], notices: [] }, progress }: AuditOptions = {},
 ): Promise<Audit> {
   const judgements: Judgement[] = [];
+  const used = new Set<Ignore>();
   for (const rule of rules) {
-    judgements.push(weigh(rule, await ask(rule, repository), repository));
+    const outcome = applyIgnores(rule.id, await ask(rule, repository), ignores.ignores, used);
+    judgements.push(weigh(rule, outcome, repository));
     progress?.(judgements.length, rules.length);
+    // A rule computes without a pause: here Ctrl-C gets its turn.
+    await new Promise((resolve) => setTimeout(resolve, 0));
   }
-  return { judgements, unread: repository.unread, files: repository.files.length };
+  const idle = ignores.ignores.filter((one) =>
+    !used.has(one) && rules.some(({ id }) => id === one.rule)
+  ).map(({ rule, file, line }) => ({
+    file,
+    line,
+    message: `the ignore of ${rule} covers nothing that is open`,
+  }));
+  return {
+    judgements,
+    unread: repository.unread,
+    files: repository.files.length,
+    notices: [...ignores.notices, ...idle],
+  };
 }
 
 async function ask(rule: Rule, repository: Repository): Promise<Outcome> {
@@ -61,7 +86,9 @@ function weigh(rule: Rule, outcome: Outcome, repository: Repository): Judgement 
   });
   const isOpen = outcome.status === "fail" || outcome.status === "warn";
   const kind = outcome.status === "fail" ? "gap" : "weakness";
-  const weights = evidence.flatMap((one) => one.kind === kind && one.severity ? one.severity : []);
+  const weights = evidence.flatMap((one) =>
+    one.kind === kind && !one.ignored && one.severity ? one.severity : []
+  );
   const severity = isOpen ? weights.toSorted()[0] ?? rule.severity : null;
   return { rule, outcome: { ...outcome, evidence }, severity };
 }

@@ -79,6 +79,10 @@ export const reportSchema = z.object({
     fresh: z.array(z.string()).describe("fingerprints"),
     unchanged: z.number().int(),
   }).nullable(),
+  /** What to know of the ignores: expired, without a reason or a date, covering nothing. */
+  notices: z.array(
+    z.object({ file: z.string(), line: z.number().int().nullable(), message: z.string() }),
+  ),
   /** Every file, what it is for, and why it was not read where it was not. */
   files: z.array(z.object({
     path: z.string(),

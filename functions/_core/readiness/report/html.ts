@@ -190,13 +190,18 @@ function undecided({ rules }: Report): string {
 
 function ignored(report: Report): string {
   const all = ignoredEvidence(report);
-  if (all.length === 0) return "";
+  if (all.length + report.notices.length === 0) return "";
   return section("Ignored", [
     `<ul class="rows">`,
     ...all.map(({ rule, evidence }) =>
       `<li><span><code>${rule.id}</code> <code>${text(placeText(evidence))}</code></span>` +
       `<span class="note">until ${text(evidence.ignored?.until ?? "")}: ${
         text(evidence.ignored?.reason ?? "")
+      }</span></li>`
+    ),
+    ...report.notices.map((notice) =>
+      `<li><code>${text(placeText(notice))}</code><span class="note">${
+        text(notice.message)
       }</span></li>`
     ),
     `</ul>`,

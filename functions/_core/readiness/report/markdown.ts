@@ -50,7 +50,7 @@ export function renderMarkdown(report: Report): string {
   if (of("unknown").length === 0) out.push("Everything that applies could be evaluated.");
   for (const rule of of("unknown")) out.push(...item(rule, text(rule.summary)));
   const ignored = ignoredEvidence(report);
-  if (ignored.length > 0) {
+  if (ignored.length + report.notices.length > 0) {
     out.push("", "## Ignored", "");
     for (const { rule, evidence } of ignored) {
       out.push(
@@ -59,6 +59,9 @@ export function renderMarkdown(report: Report): string {
         }`,
       );
     }
+  }
+  for (const notice of report.notices) {
+    out.push(`- ${code(placeText(notice))}: ${text(notice.message)}`);
   }
   out.push("", "## Verified strengths", "");
   if (of("pass").length === 0) out.push("None could be verified.");

@@ -22,7 +22,7 @@ export type Circumstances = {
  * const report = reportOf(await audit(repository), repository, { repository: "acme", toolVersion: "1.0.0", now: new Date() });
  */
 export function reportOf(
-  { judgements, unread }: Audit,
+  { judgements, unread, notices }: Audit,
   repository: Repository,
   { repository: name, toolVersion, now }: Circumstances,
 ): Report {
@@ -70,6 +70,7 @@ export function reportOf(
       { phase: "C enterprise", rules: weighing("p2") },
     ],
     since: null,
+    notices: notices.map(({ file, line, message }) => ({ file, line, message })),
     files: repository.files.map(({ path, context, unread: reason }) => ({
       path,
       context,

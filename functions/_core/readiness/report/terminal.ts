@@ -1,4 +1,4 @@
-import { clip, type Paint, painter, wrap } from "../../terminal-text.ts";
+import { clip, type Paint, painter, plain, wrap } from "../../terminal-text.ts";
 import type { Severity } from "../rule.ts";
 import type { Answer, AreaScore, Report, ReportRule } from "./contract.ts";
 import {
@@ -94,13 +94,20 @@ function others(report: Report, { width, paint, verbose }: Look): string[] {
     }
   }
   const ignored = ignoredEvidence(report);
-  if (ignored.length > 0) {
+  if (ignored.length + report.notices.length > 0) {
     lines.push("", paint("IGNORED", "bold"));
     for (const { rule, evidence } of ignored) {
       lines.push(clip(`  ${rule.id}  ${placeText(evidence)}`, width));
       const until = `until ${evidence.ignored?.until}: ${evidence.ignored?.reason}`;
       lines.push(...wrap(until, width - 4).map((line) => paint(`    ${line}`, "dim")));
     }
+  }
+  for (const notice of report.notices) {
+    lines.push(
+      ...wrap(`${placeText(notice)}: ${notice.message}`, width - 4).map((line, index) =>
+        `${index === 0 ? "  ! " : "    "}${line}`
+      ),
+    );
   }
   const strengths = report.rules.filter(({ status }) => status === "pass");
   if (strengths.length > 0) {
@@ -115,7 +122,9 @@ function others(report: Report, { width, paint, verbose }: Look): string[] {
   if (report.unread.length > 0) {
     lines.push("", paint("NOT READ", "bold"));
     for (const { file, line, reason } of verbose ? report.unread : report.unread.slice(0, 10)) {
-      lines.push(clip(`  ${placeText({ file, line: line ?? null })}: ${reason}`, width));
+      const place = placeText({ file, line: line ?? null });
+      // What was not read is nothing without its reason: a long path gives way.
+      lines.push(`  ${clip(place, Math.max(20, width - reason.length - 4))}: ${plain(reason)}`);
     }
     if (!verbose && report.unread.length > 10) {
       lines.push(`  and ${report.unread.length - 10} more`);
