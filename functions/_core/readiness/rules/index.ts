@@ -13,11 +13,19 @@ import { scannerGates } from "./ci-10-scanner-gates.ts";
 import { leakingSteps } from "./ci-13-leaking-steps.ts";
 import { logDumps } from "./ci-14-log-dumps.ts";
 import { securityPolicy } from "./ci-21-security-policy.ts";
+import { clientAddress } from "./app-02-client-address.ts";
 import { loginRateLimit } from "./app-04-login-rate-limit.ts";
 import { sharedLimiter } from "./app-05-shared-limiter.ts";
 import { lockout } from "./app-06-lockout.ts";
+import { errorDetails } from "./app-08-error-details.ts";
+import { sqlText } from "./app-10-sql-text.ts";
 import { burstLimit } from "./app-12-burst-limit.ts";
+import { jsonLogs } from "./obs-01-json-logs.ts";
+import { metrics } from "./obs-02-metrics.ts";
+import { loggedSecrets } from "./obs-03-logged-secrets.ts";
+import { sentryPii } from "./obs-04-sentry-pii.ts";
 import { healthRoutes } from "./obs-05-health-routes.ts";
+import { loggedPersonalData } from "./obs-06-logged-personal-data.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
@@ -35,9 +43,17 @@ export const RULES: readonly Rule[] = [
   leakingSteps,
   logDumps,
   securityPolicy,
+  clientAddress,
   loginRateLimit,
   sharedLimiter,
   lockout,
+  errorDetails,
+  sqlText,
   burstLimit,
+  jsonLogs,
+  metrics,
+  loggedSecrets,
+  sentryPii,
   healthRoutes,
+  loggedPersonalData,
 ];
