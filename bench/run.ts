@@ -1,6 +1,7 @@
 import process from "node:process";
 import Table from "cli-table3";
 import { backup } from "./backup.ts";
+import { canaries } from "./canaries.ts";
 import { guard } from "./guard.ts";
 import { ledger } from "./ledger.ts";
 import { lint } from "./lint.ts";
@@ -12,6 +13,7 @@ import { wrapper } from "./wrapper.ts";
 const BENCHES: Record<string, () => Promise<Row[]>> = {
   audit: ledger,
   backup,
+  canaries,
   lint,
   guard,
   reads,

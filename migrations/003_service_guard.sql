@@ -729,6 +729,8 @@ create table bulkhead.refused_write_counts (
 comment on table bulkhead.refused_write_counts is 'Refused writes that were reported, by tenant and minute of the last hour: the ledger takes sixty a minute of each tenant';
 alter table bulkhead.refused_write_counts enable row level security;
 revoke all on bulkhead.refused_write_counts from public, anon, authenticated, service_role;
+-- Few among very many, and asked for every five minutes.
+create index audit_events_write_refused on bulkhead.audit_events (created_at) where operation = 'bulkhead.write_refused';
 
 -- The refusal itself rolled back whatever its transaction had noted, so the back end reports it in a request of its own.
 -- Definer: adds an event to the ledger, to the tenant that the caller names and to no other.

@@ -680,62 +680,151 @@ comment on function bulkhead.net_deletes(text, timestamptz, timestamptz, text, b
 revoke all on function bulkhead.net_deletes(text, timestamptz, timestamptz, text, bigint) from public;
 
 -- Anscombe makes a count's spread independent of its size; median and MAD keep one bad night out of the baseline;
--- the hour of the day makes a nightly job normal at night only.
-create function bulkhead.delete_score(table_name text, tenant text, hour timestamptz, deleted bigint, known_since timestamptz)
-returns table (score numeric, median numeric, weekday_max bigint)
+-- the hour of the day makes a nightly job normal at night only, an hour to either side is for a job that is never quite
+-- on time. Cheapest first: most hours are explained by the same weekday.
+create function bulkhead.delete_limit(
+    table_name text,
+    tenant text,
+    hour timestamptz,
+    deleted bigint,
+    known_since timestamptz,
+    score numeric default 6,
+    out allowed numeric,
+    out usual numeric
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_known_days integer := least(28, floor(extract(epoch from hour - known_since) / 86400));
+    v_precedent bigint;
+begin
+    -- The second largest week, once three are known: a single bad hour does not make the next one usual.
+    select greatest(19, 1.5 * coalesce((array_agg(w.deleted order by w.deleted desc))[case when v_known_days < 21 then 1 else 2 end], 0) + 10)
+    into allowed
+    from (
+        select max(h.deleted) as deleted
+        from generate_series(1, 4) as w (week)
+        cross join generate_series(-1, 1) as o (hours)
+        join bulkhead.delete_hours as h
+            on h.table_name = delete_limit.table_name
+            and h.tenant_id = delete_limit.tenant
+            and h.hour = delete_limit.hour - w.week * interval '7 days' + o.hours * interval '1 hour'
+        where not h.is_excluded
+        group by w.week
+    ) as w;
+    if deleted <= allowed then
+        return;
+    end if;
+
+    with days as (
+        select
+            max(coalesce(h.deleted, 0)) filter (where o.hours = 0) as exact,
+            max(coalesce(h.deleted, 0)) as near
+        from generate_series(1, 14) as d (day)
+        cross join generate_series(-1, 1) as o (hours)
+        left join bulkhead.delete_hours as h
+            on h.table_name = delete_limit.table_name
+            and h.tenant_id = delete_limit.tenant
+            and h.hour = delete_limit.hour - d.day * interval '1 day' + o.hours * interval '1 hour'
+        where delete_limit.hour - d.day * interval '1 day' + o.hours * interval '1 hour' >= known_since
+            and h.is_excluded is not true
+        group by d.day
+    ),
+    counts as (
+        select 'exact' as kind, 2 * sqrt(d.exact + 0.375) as x, d.exact as n from days as d where d.exact is not null
+        union all
+        select 'near', 2 * sqrt(d.near + 0.375), d.near from days as d
+    ),
+    medians as (
+        select c.kind, percentile_cont(0.5) within group (order by c.x) as x, percentile_cont(0.5) within group (order by c.n) as n
+        from counts as c
+        group by c.kind
+    ),
+    spreads as (
+        select m.kind, m.n, m.x + score * greatest(1, 1.4826 * percentile_cont(0.5) within group (order by abs(c.x - m.x))) as reach
+        from counts as c
+        join medians as m using (kind)
+        group by m.kind, m.n, m.x
+    )
+    select greatest(allowed, max((s.reach / 2) ^ 2 - 0.375), max(1.5 * s.n)), max(s.n) filter (where s.kind = 'exact')
+    into allowed, usual
+    from spreads as s;
+    if deleted <= allowed then
+        return;
+    end if;
+
+    -- What a tenant does without a timetable more often than twice a week is no surprise, nor a few rows once a week.
+    with hours as materialized (
+        select h.hour, h.deleted, extract(epoch from h.hour)::bigint / 3600 as n
+        from bulkhead.delete_hours as h
+        where h.table_name = delete_limit.table_name
+            and h.tenant_id = delete_limit.tenant
+            and h.hour >= delete_limit.hour - interval '28 days'
+            and h.hour < delete_limit.hour
+            and not h.is_excluded
+    ),
+    precedents as (
+        select (l.n / 24) as day, max(l.deleted) as deleted
+        from hours as l
+        cross join lateral (
+            select
+                count(distinct (o.n - l.n + 12 + 672) / 24) as days,
+                count(distinct (o.n - l.n + 84 + 672) / 168) filter (where (o.n - l.n + 1 + 672) % 168 <= 2) as weeks
+            from hours as o
+            where 2 * o.deleted >= l.deleted
+                and abs(o.n - l.n) > 12
+                and (o.n - l.n + 1 + 672) % 24 <= 2
+        ) as same_time
+        where 2 * l.deleted >= delete_limit.deleted
+            -- What half of the days or weeks have at that time is a job's, and says nothing about another time.
+            and 2 * same_time.days < v_known_days - 1
+            and (same_time.weeks = 0 or 2 * same_time.weeks < v_known_days / 7 - 1)
+        group by l.n / 24
+    )
+    select 2 * p.deleted into v_precedent
+    from precedents as p
+    order by p.deleted desc
+    offset case when delete_limit.deleted < 50 then 3 else 8 end
+    limit 1;
+    allowed := greatest(allowed, v_precedent);
+end
+$$;
+comment on function bulkhead.delete_limit(text, text, timestamptz, bigint, timestamptz, numeric) is 'How many rows of a tenant that hour may lose before it is abnormal, by the same hour of 14 days, the same weekday of four weeks, and what the tenant does every few days; usual is its median';
+revoke all on function bulkhead.delete_limit(text, text, timestamptz, bigint, timestamptz, numeric) from public;
+
+-- The second largest: one bad day, which somebody will have asked about, does not make the next one usual. Two hours
+-- wider than the window, since a job that is a few minutes late falls into it twice.
+create function bulkhead.usual_deletes(table_name text, tenant text, since timestamptz, until timestamptz)
+returns bigint
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    with days as (
-        select
-            o.hours,
-            2 * sqrt(coalesce(h.deleted, 0) + 0.375) as x,
-            coalesce(h.deleted, 0) as n
-        from generate_series(1, 14) as d (day)
-        cross join generate_series(-1, 1) as o (hours)
-        left join bulkhead.delete_hours as h
-            on h.table_name = delete_score.table_name
-            and h.tenant_id = delete_score.tenant
-            and h.hour = delete_score.hour - d.day * interval '1 day' + o.hours * interval '1 hour'
-        where delete_score.hour - d.day * interval '1 day' + o.hours * interval '1 hour' >= known_since
-            and h.is_excluded is not true
-    ),
-    medians as (
-        select
-            percentile_cont(0.5) within group (order by d.x) filter (where d.hours = 0) as exact,
-            percentile_cont(0.5) within group (order by d.x) as near,
-            percentile_cont(0.5) within group (order by d.n) filter (where d.hours = 0) as n
-        from days as d
-    ),
-    spreads as (
-        select
-            percentile_cont(0.5) within group (order by abs(d.x - m.exact)) filter (where d.hours = 0) as exact,
-            percentile_cont(0.5) within group (order by abs(d.x - m.near)) as near
-        from days as d
-        cross join medians as m
-    )
-    select
-        least(
-            (2 * sqrt(deleted + 0.375) - m.exact) / greatest(1, 1.4826 * s.exact),
-            (2 * sqrt(deleted + 0.375) - m.near) / greatest(1, 1.4826 * s.near)
-        )::numeric,
-        m.n::numeric,
+    select coalesce(
         (
-            select coalesce(max(h.deleted), 0)
-            from generate_series(1, 4) as w (week)
+            select sum(h.deleted)::bigint
+            from generate_series(1, 28) as d (day)
             join bulkhead.delete_hours as h
-                on h.table_name = delete_score.table_name
-                and h.tenant_id = delete_score.tenant
-                and h.hour = delete_score.hour - w.week * interval '7 days'
+                on h.table_name = usual_deletes.table_name
+                and h.tenant_id = usual_deletes.tenant
+                and h.hour > usual_deletes.since - d.day * interval '1 day' - interval '2 hours'
+                and h.hour < usual_deletes.until - d.day * interval '1 day' + interval '1 hour'
             where not h.is_excluded
-        )
-    from medians as m
-    cross join spreads as s
+            group by d.day
+            order by 1 desc
+            offset 1
+            limit 1
+        ),
+        0
+    )
 $$;
-comment on function bulkhead.delete_score(text, text, timestamptz, bigint, timestamptz) is 'How far an hour''s deletes stand above the same hour of the last 14 days, the lower of exact hour and one hour around it';
-revoke all on function bulkhead.delete_score(text, text, timestamptz, bigint, timestamptz) from public;
+comment on function bulkhead.usual_deletes(text, text, timestamptz, timestamptz) is 'What a tenant lost in the same window on the second worst day of the last 28: a clean-up that runs every night or week is no news';
+revoke all on function bulkhead.usual_deletes(text, text, timestamptz, timestamptz) from public;
 
 create function bulkhead.canary_abnormal_deletes(threshold jsonb)
 returns setof bulkhead.check_result
@@ -759,7 +848,7 @@ declare
     v_table bulkhead.protected_tables;
     v_net record;
     v_hour_net record;
-    v_score record;
+    v_hour_limit record;
     v_remaining bigint;
     v_share numeric;
     v_limit numeric;
@@ -840,7 +929,8 @@ begin
                     bulkhead.qualified(v_table.relation), v_table.tenant_column, nullif(v_group.tenant_id, ''), v_table.tenant_type,
                     ceil(v_group.deleted / v_warning) + 1)
                 into v_remaining;
-                if v_group.deleted >= v_warning * (v_remaining + v_group.deleted) then
+                if v_group.deleted >= v_warning * (v_remaining + v_group.deleted)
+                    and v_group.deleted > 1.5 * bulkhead.usual_deletes(v_group.table_name, v_group.tenant_id, v_since, v_at) then
                     select n.* into v_net from bulkhead.net_deletes(v_group.table_name, v_since, 'infinity', v_group.tenant_id) as n;
                     v_share := v_net.deleted / greatest(1, v_remaining + v_net.deleted)::numeric;
                     if v_net.deleted >= v_min_rows and v_share >= v_warning then
@@ -854,21 +944,16 @@ begin
             if v_table.protected_at <= v_at - v_learning then
                 for i in 1 .. coalesce(cardinality(v_group.hours), 0) loop
                     v_hour := v_group.hours[i];
-                    select s.* into v_score
-                    from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour, v_group.counts[i], v_table.protected_at) as s;
-                    continue when v_score.score < v_min_score;
+                    select l.allowed, l.usual into v_hour_limit
+                    from bulkhead.delete_limit(v_group.table_name, v_group.tenant_id, v_hour, v_group.counts[i], v_table.protected_at, v_min_score) as l;
+                    continue when v_group.counts[i] <= v_hour_limit.allowed;
                     select n.* into v_hour_net
                     from bulkhead.net_deletes(v_group.table_name, v_hour, v_hour + interval '1 hour', v_group.tenant_id) as n;
-                    continue when v_hour_net.deleted < 20;
-                    select s.* into v_score
-                    from bulkhead.delete_score(v_group.table_name, v_group.tenant_id, v_hour, v_hour_net.deleted, v_table.protected_at) as s;
-                    if v_score.score >= v_min_score
-                        and v_hour_net.deleted >= 1.5 * v_score.median
-                        and v_hour_net.deleted > 1.5 * v_score.weekday_max + 10 then
-                        v_limit := greatest(20, ceil(1.5 * v_score.weekday_max + 10));
+                    if v_hour_net.deleted > v_hour_limit.allowed then
+                        v_limit := ceil(v_hour_limit.allowed);
                         v_net := case when v_reasons = '{}' then v_hour_net else v_net end;
                         v_reasons := v_reasons || format('%s in the hour of %s UTC, usually %s', v_hour_net.deleted,
-                            to_char(v_hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_score.median);
+                            to_char(v_hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_hour_limit.usual);
                         exit;
                     end if;
                 end loop;
@@ -893,12 +978,12 @@ begin
     end loop;
 
     for v_group in
-        select l.xid, l.table_name, l.operation, l.deleted
+        select l.xid, l.table_name, l.operation, l.deleted, l.happened_at
         from bulkhead.large_deletes as l
         where l.happened_at > v_since - interval '1 hour'
             and (l.operation = 'TRUNCATE' or l.deleted >= v_transaction)
         union
-        select d.xid, d.table_name, d.operation, sum(d.deleted)::bigint
+        select d.xid, d.table_name, d.operation, sum(d.deleted)::bigint, min(d.hour)
         from bulkhead.deletes_between(v_horizon, 9223372036854775807) as d
         where d.hour > v_since - interval '1 hour'
         group by d.xid, d.table_name, d.operation
@@ -906,6 +991,17 @@ begin
         order by 2, 1
     loop
         if v_group.operation = 'DELETE' then
+            -- As large, at the same time of day, on two days before: a job.
+            continue when 2 <= (
+                select count(distinct date_trunc('day', l.happened_at, 'UTC'))
+                from bulkhead.large_deletes as l
+                where l.table_name = v_group.table_name
+                    and l.operation = 'DELETE'
+                    and 1.5 * l.deleted >= v_group.deleted
+                    and l.happened_at < v_since - interval '1 hour'
+                    and l.happened_at > v_since - interval '28 days'
+                    and (extract(epoch from l.happened_at - v_group.happened_at)::bigint / 3600 + 1 + 720) % 24 <= 2
+            );
             select n.* into v_net from bulkhead.net_deletes(v_group.table_name, v_since, 'infinity', null, v_group.xid) as n;
             continue when v_net.deleted < v_transaction;
         else

@@ -713,13 +713,19 @@ declare
         where i.inhparent = 'bulkhead.audit_events'::regclass);
 begin
     return query
-    with sealed as (
-        select l.id, l.leaf, l.who, l.what, s.seq, seal.part, s.tenant_id
+    with shares as materialized (
+        select s.id, s.seq, seal.part, s.tenant_id
         from bulkhead.audit_seals as seal
         join bulkhead.audit_shares as s on s.seq = seal.seq
-        join bulkhead.audit_leaves as l on l.share = s.id
         where seal.era = broken_events.era and seal.hi > broken_events.lo and seal.hi <= broken_events.hi and seal.kind = 'seal'
             and seal.part = any (v_attached)
+    ),
+    sealed as (
+        select l.id, l.leaf, l.who, l.what, s.seq, s.part, s.tenant_id
+        from shares as s
+        join bulkhead.audit_leaves as l on l.share = s.id
+        -- Said twice, for the planner: as a join alone it reads the leaves of the whole ledger.
+        where l.share between (select min(s.id) from shares as s) and (select max(s.id) from shares as s)
     ),
     present as (
         select e as event, e.id, e.tenant_id, c.relname::text as part
