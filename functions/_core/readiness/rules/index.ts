@@ -26,6 +26,10 @@ import { loggedSecrets } from "./obs-03-logged-secrets.ts";
 import { sentryPii } from "./obs-04-sentry-pii.ts";
 import { healthRoutes } from "./obs-05-health-routes.ts";
 import { loggedPersonalData } from "./obs-06-logged-personal-data.ts";
+import { backups } from "./dr-01-backups.ts";
+import { backupQuality } from "./dr-02-backup-quality.ts";
+import { restoreDrill } from "./dr-03-restore-drill.ts";
+import { backupAlarm } from "./dr-04-backup-alarm.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
@@ -56,4 +60,8 @@ export const RULES: readonly Rule[] = [
   sentryPii,
   healthRoutes,
   loggedPersonalData,
+  backups,
+  backupQuality,
+  restoreDrill,
+  backupAlarm,
 ];
