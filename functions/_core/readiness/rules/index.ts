@@ -20,6 +20,11 @@ import { lockout } from "./app-06-lockout.ts";
 import { errorDetails } from "./app-08-error-details.ts";
 import { sqlText } from "./app-10-sql-text.ts";
 import { burstLimit } from "./app-12-burst-limit.ts";
+import { rowSecurity } from "./db-01-row-security.ts";
+import { forcedRowSecurity } from "./db-02-forced-row-security.ts";
+import { openPolicies } from "./db-03-open-policies.ts";
+import { tenantColumn } from "./db-04-tenant-column.ts";
+import { destructiveMigrations } from "./db-14-destructive-migrations.ts";
 import { jsonLogs } from "./obs-01-json-logs.ts";
 import { metrics } from "./obs-02-metrics.ts";
 import { loggedSecrets } from "./obs-03-logged-secrets.ts";
@@ -54,6 +59,11 @@ export const RULES: readonly Rule[] = [
   errorDetails,
   sqlText,
   burstLimit,
+  rowSecurity,
+  forcedRowSecurity,
+  openPolicies,
+  tenantColumn,
+  destructiveMigrations,
   jsonLogs,
   metrics,
   loggedSecrets,
