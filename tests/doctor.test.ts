@@ -187,6 +187,44 @@ describe("bulkhead doctor", () => {
     assert.equal(of("env_BULKHEAD_S3_REGION"), undefined);
   });
 
+  it("names a severity that would reach nobody, a webhook without its secret, and what is optional", async () => {
+    const none = await doctor(url(), "--no-ping");
+    for (const name of ["BULKHEAD_WEBHOOK_URL", "BULKHEAD_PING_URL", "BULKHEAD_EVIDENCE_KEY"]) {
+      assert.equal(none.status(`env_${name}`), "info");
+      assert.match(none.of(`env_${name}`)?.command ?? "", new RegExp(`${name}=`));
+    }
+    assert.equal(none.code, 0);
+    const some = await doctor({
+      ...url(),
+      BULKHEAD_SLACK_WEBHOOK_CRITICAL: "https://hooks.slack.com/services/T/B/hushhush",
+      BULKHEAD_WEBHOOK_WARNING: "https://receiver.example.com/hook",
+      BULKHEAD_EVIDENCE_KEY: "-----BEGIN PRIVATE KEY-----\nhushhush\n-----END PRIVATE KEY-----",
+      BULKHEAD_PING_URL: "ftp://hushhush",
+    }, "--no-ping");
+    assert.equal(some.code, 1);
+    const failed = some.findings.filter(({ status }) => status === "fail");
+    assert.deepEqual(failed.map(({ name }) => name), [
+      "env_BULKHEAD_WEBHOOK_SECRET",
+      "env_BULKHEAD_SLACK_WEBHOOK_INFO",
+      "env_BULKHEAD_PING_URL",
+      "env_BULKHEAD_EVIDENCE_KEY",
+    ]);
+    assert.match(
+      failed[0]?.command ?? "",
+      /^export BULKHEAD_WEBHOOK_SECRET="\$\(openssl rand -hex 32\)"$/,
+    );
+    assert.equal(some.of("env_BULKHEAD_SLACK_WEBHOOK_CRITICAL")?.status, "pass");
+    assert.doesNotMatch(some.stdout, /hushhush/);
+    const whole = await doctor({
+      ...url(),
+      BULKHEAD_WEBHOOK_URL: "https://receiver.example.com/hook",
+      BULKHEAD_WEBHOOK_SECRET: secret,
+    }, "--no-ping");
+    assert.deepEqual(whole.findings.filter(({ status }) => status === "fail"), []);
+    const wrong = await doctor({ ...url(), BULKHEAD_WEBHOOK_INFO: "nowhere" }, "--no-ping");
+    assert.match(wrong.of("env_BULKHEAD_WEBHOOK_INFO")?.detail ?? "", /must be a webhook's URL/);
+  });
+
   it("looks at the project, too: not installed, installed, settings gone", async () => {
     const dir = createProject(home);
     const look = async () =>

@@ -11,6 +11,7 @@ import { databaseUrl } from "../../functions/_core/env.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { missingInConfig } from "./config-toml.ts";
+import { examineAlerts } from "./doctor-alerts.ts";
 import { examineDatabase, type Vault } from "./doctor-database.ts";
 import { pingFunctions } from "./doctor-functions.ts";
 import { textOf } from "./files.ts";
@@ -58,6 +59,7 @@ async function run(options: Options): Promise<void> {
     findings.push(...await pingFunctions(found.vault, { fetch, now: new Date() }));
   } else findings.push(info("functions", "not called"));
   findings.push(...examineEnvironment(environment(), found.vault.secret));
+  findings.push(...examineAlerts(environment()));
   const count = (status: Finding["status"]) =>
     findings.filter((finding) => finding.status === status).length;
   if (options.json) {
@@ -160,10 +162,6 @@ function examineEnvironment(env: Record<string, string>, secret: string | null):
       BULKHEAD_S3_KEY_ID: { schema: z.string(), set: "<key id>" },
       BULKHEAD_S3_SECRET: { schema: z.string(), set: "<key>" },
     }),
-    SLACK_WEBHOOK_URL: {
-      schema: z.url({ protocol: /^https?$/ }),
-      set: "https://hooks.slack.com/services/…",
-    },
     BULKHEAD_HMAC_SECRET: {
       schema: z.string().min(43),
       set: "<the Vault secret bulkhead_hmac_secret>",
