@@ -204,10 +204,12 @@ export class Python {
 
   /** Whether a class has a base of this last name (`BaseSettings`), directly or through others. */
   inherits(one: PythonClass, base: string): boolean {
-    return [one, ...this.ancestors(one)].some(({ bases }) =>
-      bases.some((node) =>
-        lastName(node.type === "subscript" ? node.field("value") : node) === base
-      )
+    return [one, ...this.ancestors(one)].some(({ bases, module }) =>
+      bases.some((node) => {
+        const parent = node.type === "subscript" ? node.field("value") : node;
+        return lastName(parent) === base ||
+          this.fullName(module, parent)?.split(".").at(-1) === base;
+      })
     );
   }
 }

@@ -1,5 +1,5 @@
 import type { PythonNode } from "../parsers.ts";
-import { argumentsOf, dotted, enclosing, stringOf } from "../python-node.ts";
+import { argumentsOf, dotted, enclosing, literalOf, stringOf } from "../python-node.ts";
 import { lastName, type Python, type PythonClass, type PythonFunction } from "./python.ts";
 import type { Guard } from "./settings.ts";
 
@@ -7,10 +7,19 @@ const VALIDATOR = /^(field_validator|validator|model_validator|root_validator)$/
 const STOPS =
   /^(HTTPException|StarletteHTTPException|NotFound|Unauthorized|Forbidden|AuthenticationFailed|PermissionDenied|Http404)$/;
 
+/** What asks for so many characters refuses the words that stand in for a secret. */
+export const SHORTEST = 16;
+
 /** Validators of settings, and conditions anywhere that stop the start, with the names they look at. */
 export function pythonGuards(python: Python, classes: readonly PythonClass[]): Guard[] {
   const found: Guard[] = [];
   for (const one of classes) {
+    for (const field of one.fields) {
+      const limit = literalOf(argumentsOf(field.value).keywords.get("min_length") ?? null);
+      if (typeof limit !== "number" || limit < SHORTEST) continue;
+      const names = new Set([field.name.toUpperCase()]);
+      found.push({ file: one.module.path, line: field.line, names, kind: "placeholder" });
+    }
     const methods = one.module.functions.filter((each) =>
       each.owner?.node.start === one.node.start
     );

@@ -91,6 +91,14 @@ function schemaIn(module: Module, all: Scripts, found: Settings, isDevelopment: 
       fallback: schemaFallback(value, module, all),
       isDevelopment,
     });
+    if (isLong(value)) {
+      found.guards.push({
+        file: module.path,
+        line: lineOf(module, property),
+        names: new Set([name]),
+        kind: "placeholder",
+      });
+    }
   }
   const [first] = schemas;
   if (first) {
@@ -120,6 +128,20 @@ function schemaFallback(value: Node, module: Module, all: Scripts): Fallback {
     at = isMember(callee) ? child(callee, "object") : null;
   }
   return { kind: isOptional ? "empty" : "required" };
+}
+
+/** `z.string().min(32)`, `.length(64)`, `.refine(…)`: what stands in for a secret doesn't get through. */
+function isLong(value: Node): boolean {
+  for (let at: Node | null = value; isCall(at);) {
+    const callee: Node | null = child(at, "callee");
+    const [first] = children(at, "arguments");
+    const name = isMember(callee) ? keyName(callee, "property") ?? "" : "";
+    const limit = first?.type === "NumericLiteral" ? Number(first["value"]) : 0;
+    if (/^(min|length)$/.test(name) && limit >= 16) return true;
+    if (/^(refine|superRefine|regex)$/.test(name)) return true;
+    at = isMember(callee) ? child(callee, "object") : null;
+  }
+  return false;
 }
 
 /** Conditions that throw or exit, with the names in them. */

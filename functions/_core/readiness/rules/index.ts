@@ -1,5 +1,10 @@
 import type { Rule } from "../rule.ts";
+import { typedSettings } from "./cfg-02-typed-settings.ts";
+import { environmentDefault } from "./cfg-03-environment-default.ts";
 import { secretDefault } from "./sec-01-secret-default.ts";
+import { emptySecret } from "./sec-02-empty-secret.ts";
+import { secretType } from "./sec-03-secret-type.ts";
+import { placeholderGuard } from "./sec-06-placeholder-guard.ts";
 import { pinnedActions } from "./ci-01-pinned-actions.ts";
 import { pinComments } from "./ci-02-pin-comments.ts";
 import { pipedInstallers } from "./ci-03-piped-installers.ts";
@@ -38,7 +43,12 @@ import { backupAlarm } from "./dr-04-backup-alarm.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
+  typedSettings,
+  environmentDefault,
   secretDefault,
+  emptySecret,
+  secretType,
+  placeholderGuard,
   pinnedActions,
   pinComments,
   pipedInstallers,
