@@ -204,6 +204,52 @@ urlpatterns = [path("api/login/", LoginView.as_view())]
       },
       status: "fail",
     },
+    "routers that a list puts behind a limited path": {
+      files: {
+        "src/app.js": `const express = require("express");
+const config = require("./config");
+const { authLimiter } = require("./limits");
+const routes = require("./routes");
+const app = express();
+if (config.env === "production") {
+  app.use("/v1/auth", authLimiter);
+}
+app.use("/v1", routes);
+`,
+        "src/limits.js": `const rateLimit = require("express-rate-limit");
+const authLimiter = rateLimit({ windowMs: 60000, max: 20, skipSuccessfulRequests: true });
+module.exports = { authLimiter };
+`,
+        "src/routes/index.js": `const express = require("express");
+const authRoute = require("./auth.route");
+const router = express.Router();
+const all = [{ path: "/auth", route: authRoute }];
+all.forEach((one) => {
+  router.use(one.path, one.route);
+});
+module.exports = router;
+`,
+        "src/routes/auth.route.js": `const express = require("express");
+const router = express.Router();
+router.post("/login", login);
+module.exports = router;
+`,
+      },
+      status: "pass",
+      says: /\/v1\/auth\/login/,
+    },
+    "a schema whose name speaks of limits is no limiter": {
+      files: {
+        "app/auth.py": `from fastapi import APIRouter
+from app.schemas import LoginWithRateLimit
+router = APIRouter()
+@router.post("/login")
+def login(body: LoginWithRateLimit): ...
+`,
+        "app/schemas.py": "class LoginWithRateLimit(BaseModel):\n    email: str\n",
+      },
+      status: "fail",
+    },
     "Fastify's plugin is before every route": {
       files: {
         "src/server.ts": `import Fastify from "fastify";

@@ -218,6 +218,7 @@ class ScriptReader {
         const name = keyName(one);
         if (local) this.#facts.imports.push({ local, module: required, name, line });
       }
+      return;
     }
     const names = id.type === "Identifier"
       ? word(id, "name")

@@ -72,10 +72,18 @@ export function limitsOf(repository: Repository, route: Route): Limit[] {
   if (isNest && !hasThrottlerGuard(repository, route)) found.length = 0;
   for (const { mount, limit } of wired) {
     if (mount.file.language !== route.file.language) continue;
-    if (mount.path !== "" && !route.path.startsWith(mount.path)) continue;
+    if (mount.path !== "" && !isBelow(route, mount.path)) continue;
     found.push(limit);
   }
   return found;
+}
+
+/** Whether a route stands below a path; where its beginning is unknown, its file's name has to tell. */
+function isBelow(route: Route, path: string): boolean {
+  if (route.path.startsWith(path)) return true;
+  if (route.isWhole) return false;
+  const end = path.split("/").findLast((one) => one !== "") ?? "";
+  return end !== "" && route.file.path.split(/[/.]/).includes(end);
 }
 
 function fromGuard(all: Names, { file, value, line }: Guard): Limit[] {

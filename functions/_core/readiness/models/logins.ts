@@ -120,6 +120,7 @@ function made(file: CodeFile, line: number, path: string, handler: Route["handle
     handlerFile: file,
     guards: [],
     kind: "generated",
+    isWhole: true,
   };
   return { route, purpose: "login" };
 }

@@ -18,6 +18,8 @@ export type Route = {
   guards: Guard[];
   /** `action` is a server action or a procedure: it has a name and no path of its own. */
   kind: "http" | "action" | "generated";
+  /** Whether the path is known from its beginning: a router that was seen to be put nowhere may stand anywhere. */
+  isWhole: boolean;
 };
 
 /** A middleware, hook, plugin or guard that is put before many routes. */
@@ -45,7 +47,7 @@ export function routes(repository: Repository): Routes {
   return repository.once("routes", () => new RouteReader(names(repository)).read());
 }
 
-type Raw = Route & { owner: string };
+type Raw = Omit<Route, "isWhole"> & { owner: string };
 type Parent = { owner: string; prefix: string; guards: Guard[] };
 
 class RouteReader {
@@ -56,6 +58,9 @@ class RouteReader {
   readonly #parents = new Map<string, Parent[]>();
   /** What a router itself brings: `APIRouter(prefix=, dependencies=)`. */
   readonly #own = new Map<string, { prefix: string; guards: Guard[] }>();
+
+  /** Routers that must be put into something to be reached. */
+  readonly #sub = new Set<string>();
 
   constructor(names: Names) {
     this.#names = names;
@@ -69,7 +74,9 @@ class RouteReader {
     }
     const whole = this.#routes.map(({ owner, ...route }): Route => {
       const { prefix, guards } = this.#above(owner, 0);
-      return { ...route, path: joined(prefix, route.path), guards: [...route.guards, ...guards] };
+      const isWhole = !this.#sub.has(owner) || this.#parents.has(owner);
+      const path = joined(prefix, route.path);
+      return { ...route, path, guards: [...route.guards, ...guards], isWhole };
     });
     return { routes: whole, mounts: this.#mounts };
   }
@@ -107,6 +114,7 @@ class RouteReader {
       if (!/(Router|Blueprint|FastAPI|Starlette|Hono|Flask|basePath)$/.test(call.callee)) continue;
       const prefix = literal(option(call, "prefix") ?? option(call, "url_prefix")) ?? "";
       const guards = guardsIn(file, option(call, "dependencies"));
+      if (/(Router|Blueprint)$/.test(call.callee)) this.#sub.add(`${file.path}:${one.line}`);
       this.#own.set(`${file.path}:${one.line}`, { prefix, guards });
       for (const guard of [...guardsIn(file, option(call, "middleware"))]) {
         this.#mounts.push({ ...guard, path: "", when: one.when });
@@ -192,11 +200,24 @@ class RouteReader {
         ...fn.decorators.filter((one) => one !== mark).map((value) => guard(file, value)),
         ...guardsIn(file, option(call, "dependencies")),
         ...fn.params.flatMap((param) =>
-          [param.default, param.annotation].flatMap((value) => value ? [guard(file, value)] : [])
+          [param.default, param.annotation].flatMap((value) =>
+            value && this.#depends(file, value) ? [guard(file, value)] : []
+          )
         ),
       ],
       kind: "http",
       owner: this.#key(file, owner),
+    });
+  }
+
+  /** Whether a parameter asks for something: `Depends(…)` in it, or in the alias that it names. */
+  #depends(file: CodeFile, value: Expr): boolean {
+    const isAsked = (one: Expr) =>
+      one.kind === "call" && /(^|\.)(Depends|Security|Header|Injected)$/.test(one.call.callee);
+    return [...walk(value)].some((one) => {
+      if (one.kind !== "name") return isAsked(one);
+      const found = this.#names.define(file, one.name);
+      return found?.kind === "value" && [...walk(found.value)].some(isAsked);
     });
   }
 
@@ -335,6 +356,7 @@ class RouteReader {
 
   #script(file: CodeFile): void {
     for (const call of file.calls) this.#scriptCall(file, call);
+    for (const one of file.statements) this.#listed(file, one);
     this.#nest(file);
     this.#next(file);
   }
@@ -381,6 +403,22 @@ class RouteReader {
       this.#register(file, call, owner);
     } else if (/^(addHook|useGlobalGuards|useGlobalInterceptors|useGlobalFilters)$/.test(name)) {
       for (const value of name === "addHook" ? rest : call.args) this.#mount(file, call, value);
+    }
+  }
+
+  /** `[{ path: "/auth", route: authRoute }].forEach(({ path, route }) => router.use(path, route))`. */
+  #listed(file: CodeFile, statement: Statement): void {
+    for (const one of walk(statement.value)) {
+      if (one.kind !== "map") continue;
+      const of = (keys: RegExp) => one.entries.find(({ key }) => keys.test(key ?? ""))?.value;
+      const path = literal(of(/^(path|prefix|url)$/));
+      const router = of(/^(route|router|routes|handler)$/);
+      if (path === null || router?.kind !== "name") continue;
+      const found = this.#names.define(file, router.name);
+      const isRouter = found?.kind === "value" && isRouterValue(found.value);
+      if (!isRouter) continue;
+      const parent = { owner: this.#key(file, "default"), prefix: path, guards: [] };
+      this.#put(this.#key(file, router.name), parent);
     }
   }
 

@@ -23,19 +23,25 @@ import { loginRateLimit } from "./app-04-login-rate-limit.ts";
 import { sharedLimiter } from "./app-05-shared-limiter.ts";
 import { lockout } from "./app-06-lockout.ts";
 import { errorDetails } from "./app-08-error-details.ts";
+import { securityHeaders } from "./app-09-security-headers.ts";
 import { sqlText } from "./app-10-sql-text.ts";
+import { timeouts } from "./app-11-timeouts.ts";
 import { burstLimit } from "./app-12-burst-limit.ts";
 import { rowSecurity } from "./db-01-row-security.ts";
 import { forcedRowSecurity } from "./db-02-forced-row-security.ts";
 import { openPolicies } from "./db-03-open-policies.ts";
 import { tenantColumn } from "./db-04-tenant-column.ts";
 import { destructiveMigrations } from "./db-14-destructive-migrations.ts";
+import { retries } from "./job-01-retries.ts";
+import { jobFailures } from "./job-02-job-failures.ts";
+import { idempotentJobs } from "./job-03-idempotent-jobs.ts";
 import { jsonLogs } from "./obs-01-json-logs.ts";
 import { metrics } from "./obs-02-metrics.ts";
 import { loggedSecrets } from "./obs-03-logged-secrets.ts";
 import { sentryPii } from "./obs-04-sentry-pii.ts";
 import { healthRoutes } from "./obs-05-health-routes.ts";
 import { loggedPersonalData } from "./obs-06-logged-personal-data.ts";
+import { gracefulShutdown } from "./dep-09-graceful-shutdown.ts";
 import { backups } from "./dr-01-backups.ts";
 import { backupQuality } from "./dr-02-backup-quality.ts";
 import { restoreDrill } from "./dr-03-restore-drill.ts";
@@ -67,19 +73,25 @@ export const RULES: readonly Rule[] = [
   sharedLimiter,
   lockout,
   errorDetails,
+  securityHeaders,
   sqlText,
+  timeouts,
   burstLimit,
   rowSecurity,
   forcedRowSecurity,
   openPolicies,
   tenantColumn,
   destructiveMigrations,
+  retries,
+  jobFailures,
+  idempotentJobs,
   jsonLogs,
   metrics,
   loggedSecrets,
   sentryPii,
   healthRoutes,
   loggedPersonalData,
+  gracefulShutdown,
   backups,
   backupQuality,
   restoreDrill,
