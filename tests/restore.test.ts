@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
+import { backupIdTime, newBackupId } from "../functions/_core/backup/names.ts";
 import { runDrill } from "../scripts/backup/drill.ts";
 import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import { backupWorld, bulkhead } from "./support/backup-world.ts";
+import { edgeCall } from "./support/edge-run.ts";
 import {
   type Database,
   kitDatabase,
@@ -356,6 +358,135 @@ describe("bulkhead drill", () => {
   });
 });
 
+/** A schema whose rows may point to nothing: what a project has that added its key to rows it already had. */
+const NOT_VALID = (rows: string) => `
+  create table public.tenants (id uuid primary key, name text not null);
+  create table public.regions (code text primary key);
+  create table public.units (id bigint primary key, tenant_id uuid not null references public.tenants (id), region text not null);
+  select bulkhead.configure('public.tenants');
+  select bulkhead.exempt('public.regions', 'a list of regions, the same for all');
+  select bulkhead.protect('public.tenants');
+  select bulkhead.protect('public.units');
+  ${rows}
+  alter table public.units add constraint units_region foreign key (region) references public.regions (code) not valid;
+`;
+const UNITS = `
+  insert into public.tenants values ('00000000-0000-4000-8000-000000000001', 'acme'), ('00000000-0000-4000-8000-000000000002', 'birch');
+  insert into public.regions values ('north');
+  insert into public.units select 10 * n + k, ('00000000-0000-4000-8000-00000000000' || n)::uuid, case k when 3 then 'gone' else 'north' end
+    from generate_series(1, 2) as n, generate_series(1, 3) as k;
+`;
+
+/** A target that is there already, for a drill in this process. */
+const targetAt = (url: string) => () =>
+  Promise.resolve({ name: "x", url, loadUrl: url, isOwn: true, stop: () => Promise.resolve() });
+
+describe("sources that are not as one would like", () => {
+  const schema = async (text: string) => {
+    const db = await kitDatabase(server);
+    await withSql(db.url, (sql) => sql.unsafe(text));
+    return db;
+  };
+  const newest = async (world: Awaited<ReturnType<typeof backupWorld>>) => {
+    const { store, kek } = world;
+    const [backup] = (await listBackups(world)).valid;
+    assert.ok(backup);
+    const keyring = await openKeyring({ store, kek });
+    return { store, keyring, manifest: backup.manifest, sourceIdentity: "another" };
+  };
+
+  test("rows that break a key which is NOT VALID come back, as superuser and as a plain owner, and a drill says ok", async () => {
+    await using db = await schema(NOT_VALID(UNITS));
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const into = async (url: string) =>
+      await bulkhead(["restore", "--into-env", "TARGET_URL"], { ...world.env, TARGET_URL: url });
+    for (const who of ["url", "superUrl"] as const) {
+      await using target = await schema(NOT_VALID(""));
+      const ran = await into(target[who]);
+      assert.equal(ran.code, 0, ran.stderr);
+      const broken = await withSql(
+        target.url,
+        (sql) =>
+          sql`
+            select b.name::text, b.rows::int, c.convalidated
+            from bulkhead.broken_foreign_keys() as b
+            join pg_constraint as c on c.conname = b.name`,
+      );
+      assert.deepEqual([...broken], [{ name: "units_region", rows: 2, convalidated: false }]);
+    }
+    await using target = await schema(NOT_VALID(""));
+    const tests = [join("scripts", "backup", "drill.pgsql")];
+    const drilled = await runDrill({
+      ...await newest(world),
+      openTarget: targetAt(target.superUrl),
+      tests,
+      say: () => {},
+    });
+    const keys = drilled.steps.filter(({ step }) => !/pgTAP|one tenant/.test(step));
+    assert.deepEqual(keys.filter(({ ok }) => !ok), []);
+  });
+
+  test("a drill on a backup without a row of a tenant fails", async () => {
+    const tables = `
+      create table public.tenants (id uuid primary key, name text not null);
+      select bulkhead.configure('public.tenants');
+      select bulkhead.protect('public.tenants');`;
+    // The ledger remembers a tenant that is gone: there is something to back up, and nothing to lose.
+    await using db = await schema(`${tables}
+      insert into public.tenants values ('00000000-0000-4000-8000-000000000001', 'acme');
+      delete from public.tenants;
+      select bulkhead.seal();`);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const ran = await bulkhead(["backup"], world.env);
+    assert.equal(ran.code, 0, ran.stderr);
+    await using target = await schema(tables);
+    const report = await runDrill({
+      ...await newest(world),
+      openTarget: targetAt(target.superUrl),
+      tests: [],
+      say: () => {},
+    });
+    assert.equal(report.ok, false);
+    assert.deepEqual(report.problems, [
+      "restore and compare: the backup holds no rows of tenants: nothing was proved",
+    ]);
+  });
+
+  test("a tenant called @global is refused, by the runner and by the edge; nothing is written for it", async () => {
+    await using db = await schema(`
+      create table public.tenants (id text primary key, name text not null);
+      select bulkhead.configure('public.tenants');
+      select bulkhead.protect('public.tenants');
+      insert into public.tenants values ('acme', 'Acme'), ('@global', 'not one of ours');`);
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const ran = await bulkhead(["backup"], world.env);
+    assert.equal(ran.code, 2, ran.stderr);
+    assert.match(ran.stderr, /\[BH_TENANT_ID\]\nTry: Give that tenant another id/);
+    await assert.rejects(edgeCall({ url: db.url, world }), { code: "BH_TENANT_ID" });
+    assert.ok(!readdirSync(world.folder).some((name) => /^(objects|manifests)$/.test(name)));
+  });
+
+  test("RECOVERY.md is written anew when it says something else, and two backups of a second sort by time", async () => {
+    await using db = await schema(NOT_VALID(UNITS));
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    const pages = async () => {
+      const ran = await bulkhead(["backup"], world.env);
+      assert.equal(ran.code, 0, ran.stderr);
+      return readdirSync(world.folder).filter((name) => name.startsWith("RECOVERY.md@")).length;
+    };
+    assert.deepEqual([await pages(), await pages()], [1, 1]);
+    await withSql(db.url, (sql) => sql`alter table public.units add column note text`);
+    assert.deepEqual([await pages(), await pages()], [2, 2]);
+    const ids = Array.from(
+      { length: 1000 },
+      (_, ms) => newBackupId(new Date(1_795_285_800_000 + ms)),
+    );
+    assert.deepEqual(ids.toSorted(), ids);
+    assert.equal(backupIdTime(ids[999] ?? "").getTime(), 1_795_285_800_000);
+  });
+});
+
 describe("a drill into a database that is named", () => {
   test("fills one that was just created; a boundary that lost a policy fails, and so does no test at all", async () => {
     await using db = await openhouseDatabase(server);
@@ -414,14 +545,7 @@ describe("a drill into a database that is named", () => {
         keyring,
         manifest: backup.manifest,
         sourceIdentity: "another",
-        openTarget: () =>
-          Promise.resolve({
-            name: "x",
-            url: target.superUrl,
-            loadUrl: target.superUrl,
-            isOwn: true,
-            stop: () => Promise.resolve(),
-          }),
+        openTarget: targetAt(target.superUrl),
         tests: [],
         say: () => {},
       });
@@ -458,6 +582,22 @@ describe("what is recorded for the checks", () => {
     assert.equal((await bulkhead(["backup"], world.env)).code, 0);
     assert.equal(await status("tenant_without_backup"), "pass", "by reference, too");
 
+    const listed = async (...args: string[]) => {
+      const ran = await bulkhead(["backups", "list", ...args], world.env);
+      assert.equal(ran.code, 0, ran.stderr);
+      return ran.stdout;
+    };
+    const recorded = ["--record-env", "DATABASE_URL"];
+    const [newer, older] = JSON.parse(await listed("--json", ...recorded)).backups;
+    assert.equal(newer.verified, null);
+    assert.equal(older.verified.isWhole, true);
+    assert.ok(newer.ageSeconds >= 0 && newer.ageSeconds < 600, `${newer.ageSeconds} s`);
+    assert.match(
+      await listed(...recorded),
+      /^\S+ {2}\d+ min old {2}runner .*never verified\n\S+ .* verified \d{4}-\d\d-\d\d\n$/,
+    );
+    assert.ok(!/verified/.test(await listed()), "nobody looked");
+
     const nowhere = { ...world.env, NOWHERE_URL: "postgresql://nobody@127.0.0.1:1/none" };
     for (const args of [["backups", "verify"], ["prune", "--apply"]]) {
       const ran = await bulkhead([...args, "--record-env", "NOWHERE_URL"], nowhere);
@@ -468,6 +608,7 @@ describe("what is recorded for the checks", () => {
     rmSync(join(world.folder, `${key}@${version}`));
     assert.equal((await bulkhead(verify, world.env)).code, 5);
     assert.equal(await status("backup_verified"), "fail");
+    assert.match(await listed(...recorded), /^.*NOT WHOLE \d{4}/);
     await world.store.put(
       "manifests/20990101T000000Z-00000000.json",
       new TextEncoder().encode("x"),

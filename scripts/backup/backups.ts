@@ -7,10 +7,11 @@ import { verifyBackup } from "../../functions/_core/backup/restore-backup.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
-import { bytes, plural } from "./progress.ts";
-import { openRecord, recordVerification } from "./record.ts";
+import { ago, bytes, plural } from "./progress.ts";
+import { type LastRead, lastVerified, openRecord, recordVerification } from "./record.ts";
 
 type Options = { json?: boolean };
+type Recorded = Options & { recordEnv?: string };
 
 /** `bulkhead backups`: what is in the store. */
 export function command(): Command {
@@ -18,9 +19,13 @@ export function command(): Command {
     "List, show and verify the backups of a store.\nReads BULKHEAD_STORE, BULKHEAD_S3_READER_*, BULKHEAD_KEK.",
   );
   const json = ["--json", "print one JSON document on stdout"] as const;
-  backups.command("list").description("List every backup, newest first").option(...json).action(
-    list,
-  );
+  backups.command("list").description("List every backup, newest first, and how old it is")
+    .option(...json)
+    .option(
+      "--record-env <name>",
+      "variable with the connection string of the database that keeps the record: says when each was verified",
+    )
+    .action(list);
   backups.command("show").description("Show the tenants of one backup; the newest unless named")
     .argument("[id]").option(...json).action(show);
   backups.command("verify").description("Read and authenticate every byte of one backup")
@@ -33,13 +38,20 @@ export function command(): Command {
   return backups;
 }
 
-async function list(options: Options): Promise<void> {
-  const { store, keyring } = await openBackups("reader");
+async function list(options: Recorded): Promise<void> {
+  const { recordEnv } = options;
+  const { store, keyring, database } = await openBackups("reader", recordEnv ? [recordEnv] : []);
+  await using record = recordEnv ? await openRecord(database(recordEnv)) : null;
   const { valid, invalid } = await listBackups({ store, keyring });
+  const verified = record && await lastVerified(record.sql);
+  const now = Date.now();
   const found = valid.map(({ manifest }) => ({
     backup: manifest.id,
     source: manifest.source,
     startedAt: manifest.startedAt,
+    ageSeconds: Math.round((now - Date.parse(manifest.startedAt)) / 1000),
+    // Null: never read back, as far as the record goes. Absent: nobody looked.
+    ...(verified ? { verified: verified.get(manifest.id) ?? null } : {}),
     tenants: tenantsIn(manifest),
     rows: manifest.rows,
     bytes: manifest.objects.reduce((sum, object) => sum + object.size, 0),
@@ -49,8 +61,9 @@ async function list(options: Options): Promise<void> {
   else {
     for (const each of found) {
       console.log(
-        `${each.backup}  ${each.source}  ${plural(each.tenants, "tenant")}  ` +
-          `${plural(each.rows, "row")}  ${bytes(each.bytes)}`,
+        `${each.backup}  ${ago(each.ageSeconds)}  ${each.source}  ` +
+          `${plural(each.tenants, "tenant")}  ${plural(each.rows, "row")}  ${bytes(each.bytes)}` +
+          (verified ? `  ${verifiedOn(verified.get(each.backup))}` : ""),
       );
     }
     for (const each of broken) console.error(`Broken: ${each.error}`);
@@ -68,6 +81,11 @@ async function list(options: Options): Promise<void> {
     );
   }
   if (found.length === 0) throw noBackup(store);
+}
+
+function verifiedOn(last: LastRead | undefined): string {
+  if (!last) return "never verified";
+  return `${last.isWhole ? "verified" : "NOT WHOLE"} ${last.at.slice(0, 10)}`;
 }
 
 async function show(id: string | undefined, options: Options): Promise<void> {
@@ -89,7 +107,7 @@ async function show(id: string | undefined, options: Options): Promise<void> {
 
 async function verify(
   id: string | undefined,
-  options: Options & { recordEnv?: string },
+  options: Recorded,
 ): Promise<void> {
   const named = id === undefined ? {} : { id: checkBackupId(id) };
   const { recordEnv } = options;

@@ -161,7 +161,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
  */
 async function outsideKeys(sql: Sql, isOwn: boolean): Promise<string> {
   const found = await sql<{ name: string; child: string; parent: string; rows: string }[]>`
-    select b.name::text, b.child::text, b.parent::text, b.rows from bulkhead.broken_foreign_keys() as b
+    select b.name::text, b.child::text, b.parent::text, b.rows
+    from bulkhead.broken_foreign_keys() as b
+    where not b.is_exported
   `;
   if (found.length === 0) return "none is open";
   const waiting = found.map((key) => `${key.rows} rows of ${key.child} wait for ${key.parent}`)
@@ -202,13 +204,24 @@ async function canaries(sql: Sql): Promise<string> {
     union all
     select (r).name, (r).subject, (r).status from (select bulkhead.run_canaries() as r) as f
   `;
+  // A key that is NOT VALID is so in the source, whose own canary speaks: the rows came back as they were.
+  const lenient = await sql<{ child: string }[]>`
+    select bulkhead.qualified(b.child) as child
+    from bulkhead.broken_foreign_keys() as b
+    join pg_catalog.pg_constraint as c on c.conrelid = b.child and c.conname = b.name
+    where not c.convalidated
+  `;
+  const isAsBefore = (row: { name: string; subject: string | null }) =>
+    row.name === "orphaned_rows" && lenient.some(({ child }) => child === row.subject);
   const invariant = results.filter((row) => INVARIANTS.includes(row.name));
-  const bad = invariant.filter((row) => row.status !== "pass");
+  const bad = invariant.filter((row) => row.status !== "pass" && !isAsBefore(row));
   if (bad.length > 0) {
     throw new Error(bad.map((row) => `${row.name} ${row.subject ?? ""}: ${row.status}`).join("; "));
   }
   if (invariant.length === 0) throw new Error("no canary looked at the restored rows");
-  return `${results.length} results; ${INVARIANTS.join(" and ")} hold`;
+  const before = [...new Set(lenient.map(({ child }) => child))].join(", ");
+  return `${results.length} results; ${INVARIANTS.join(" and ")} hold` +
+    (before === "" ? "" : `, but for keys that are NOT VALID in the source too: ${before}`);
 }
 
 async function withSql<T>(

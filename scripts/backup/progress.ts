@@ -69,6 +69,18 @@ export function bytes(count: number): string {
 }
 
 /**
+ * An age for people.
+ *
+ * @example
+ * ago(7_300); // "2 h old"
+ */
+export function ago(seconds: number): string {
+  if (seconds < 3_600) return `${Math.max(0, Math.floor(seconds / 60))} min old`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h old`;
+  return `${Math.floor(seconds / 86_400)} d old`;
+}
+
+/**
  * A count for people.
  *
  * @example

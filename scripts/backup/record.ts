@@ -27,6 +27,21 @@ export async function recordVerification(sql: Sql, found: Verification): Promise
   await sql`select bulkhead.record_verification(${JSON.stringify(row)}::text::jsonb)`;
 }
 
+/** That a backup was read back, when (RFC 3339), and whether it was whole. */
+export type LastRead = { readonly at: string; readonly isWhole: boolean };
+
+/** The last time that each backup was read back, by its id, as far as the record goes. */
+export async function lastVerified(sql: Sql): Promise<Map<string, LastRead>> {
+  const rows = await sql<{ backup: string; at: Date; whole: boolean }[]>`
+    select distinct on (v.backup_id) v.backup_id as backup, v.verified_at as at, v.is_whole as whole
+    from bulkhead.verifications as v
+    order by v.backup_id, v.verified_at desc, v.id desc
+  `;
+  return new Map(
+    rows.map(({ backup, at, whole }) => [backup, { at: at.toISOString(), isWhole: whole }]),
+  );
+}
+
 /** Write a run of `prune --apply` where `retention_overdue` looks for it; one that stopped is reported. */
 export async function recordPrune(sql: Sql, found: PruneRecord): Promise<void> {
   await sql`select bulkhead.record_prune(${JSON.stringify(found)}::text::jsonb)`;

@@ -6,7 +6,7 @@ import { exportObject, TooLargeError } from "./export-object.ts";
 import type { ExportSource, SourceState } from "./export-source.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { latestBackup, type StoredManifest, writeManifest } from "./manifest.ts";
-import { backupIdTime, newBackupId } from "./names.ts";
+import { backupIdTime, newBackupId, refuseReserved } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { writeRecovery } from "./recovery.ts";
 import { isStored, unchangedSince } from "./reuse.ts";
@@ -85,6 +85,7 @@ async function exportShare(
   const { backup, budget } = call;
   const { ledger, store, keyring, source } = options;
   const state = await source.state();
+  refuseReserved(state.tenants);
   if (!await ledger.note(state.fingerprint)) throw schemaChanged(backup);
   const previous = await latestBackup({ store, keyring });
   // A call before this one wrote it, and was ended before it could say so.

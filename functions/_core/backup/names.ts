@@ -1,4 +1,5 @@
 import { BulkheadError } from "../errors.ts";
+import { GLOBAL_TENANT } from "./types.ts";
 
 /** Where everything lies in a store, so that a listing of one prefix finds one kind of thing. */
 export const PREFIX = {
@@ -9,19 +10,21 @@ export const PREFIX = {
   recovery: "RECOVERY.md",
 } as const;
 
-/** `20261121T023000Z-1f2e3d4c`: sorts by time, unique by chance. */
+/** `20261121T023000Z-1f2e3d4c`: sorts by time; the last five digits are random. */
 export const BACKUP_ID: RegExp = /^\d{8}T\d{6}Z-[0-9a-f]{8}$/;
 
 /**
- * A new backup's id: UTC to the second, then 32 random bits.
+ * A new backup's id: UTC to the second, the millisecond in three hexadecimal digits (two backups of one second sort
+ * by time, too), and 20 random bits.
  *
  * @example
- * newBackupId(new Date("2026-11-21T02:30:00Z")); // "20261121T023000Z-1f2e3d4c"
+ * newBackupId(new Date("2026-11-21T02:30:00Z")); // "20261121T023000Z-000e3d4c"
  */
 export function newBackupId(now: Date): string {
-  const random = crypto.getRandomValues(new Uint8Array(4));
-  const hex = [...random].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `${now.toISOString().slice(0, 19).replace(/[-:]/g, "")}Z-${hex}`;
+  const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+  const millisecond = now.getUTCMilliseconds().toString(16).padStart(3, "0");
+  const chance = (random >>> 12).toString(16).padStart(5, "0");
+  return `${now.toISOString().slice(0, 19).replace(/[-:]/g, "")}Z-${millisecond}${chance}`;
 }
 
 /**
@@ -72,6 +75,20 @@ export function tenantSegment(tenant: string): string {
       segment ? "the id is longer than 200 characters" : "the id is empty"
     }`,
     { kind: "usage", hint: "Use tenant ids of 1 to 200 characters" },
+  );
+}
+
+/**
+ * Refuse a tenant whose id is the name of what belongs to none: its object would stand in the place of that one's.
+ *
+ * @throws BulkheadError `BH_TENANT_ID`, kind `usage`.
+ */
+export function refuseReserved(tenants: readonly string[]): void {
+  if (!tenants.includes(GLOBAL_TENANT)) return;
+  throw new BulkheadError(
+    "BH_TENANT_ID",
+    `Cannot back up the tenant "${GLOBAL_TENANT}": what belongs to no tenant is kept under that name`,
+    { kind: "usage", hint: "Give that tenant another id" },
   );
 }
 

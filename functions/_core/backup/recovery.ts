@@ -1,13 +1,16 @@
-import { utf8 } from "../bytes.ts";
+import { equalInConstantTime, utf8 } from "../bytes.ts";
 import type { Keyring } from "../keys/keyring.ts";
+import { readSmall } from "../keys/signed-document.ts";
 import type { Manifest } from "./manifest-schema.ts";
 import { PREFIX } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { tenantsIn } from "./parts.ts";
+
+const LIMIT = 1 << 20;
 
 /**
- * Put a page beside the backups that says how to get the data back: for the reader who has the bucket and the
- * key-encryption key, and neither this repository nor the person who set it up.
+ * Keep a page beside the backups that says how to get the data back: for the reader who has the bucket and the
+ * key-encryption key, and neither this repository nor the person who set it up. Written when it says something else
+ * than the one that is there: a version for every night would pile up.
  *
  * @example
  * await writeRecovery({ store, manifest, keyring });
@@ -20,6 +23,10 @@ export async function writeRecovery(
   },
 ): Promise<void> {
   const page = utf8(recoveryPage(of.manifest, of.keyring, of.store.describe()));
+  if (await of.store.head(PREFIX.recovery)) {
+    const there = await readSmall(await of.store.get(PREFIX.recovery), LIMIT).catch(() => null);
+    if (there && equalInConstantTime(there, page)) return;
+  }
   await of.store.put(PREFIX.recovery, page, { contentType: "text/markdown; charset=utf-8" });
 }
 
@@ -33,11 +40,10 @@ export function recoveryPage(
   const [variable, given] = isService
     ? ["BULKHEAD_KMS", "BULKHEAD_ROOT"]
     : ["BULKHEAD_KEK", "BULKHEAD_KEK"];
-  const tenants = tenantsIn(manifest);
   return `# How to get this data back
 
 ${store} holds encrypted backups of the database "${manifest.project}", made by ${manifest.tool}.
-This page was written with the newest one, ${manifest.id}: ${manifest.rows} rows of ${tenants} tenants.
+Each file in manifests/ is one; their names begin with the time, and the greatest is the newest.
 
 ${
     isService
@@ -60,9 +66,9 @@ up to ${manifest.migrations.at(-1) ?? "none"}.
 ## With Node alone
 
 Copy the store to a folder: keyring.json, manifests/ and objects/. Take tools/read-backup.mjs of
-Bulkhead's repository, one file without dependencies:
+Bulkhead's repository, one file without dependencies; it reads the newest backup, or --backup <id>:
 
-    ${given}=… node read-backup.mjs --folder copy --out data --backup ${manifest.id}
+    ${given}=… node read-backup.mjs --folder copy --out data
     cd data && psql -1 -v ON_ERROR_STOP=1 -f load.sql "$TARGET_URL"   # as a superuser
 ${
     isService

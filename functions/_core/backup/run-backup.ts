@@ -4,7 +4,7 @@ import type { ExportSession, ExportSource, RunLedger, SourceState } from "./expo
 import type { Keyring } from "../keys/keyring.ts";
 import { latestBackup, type StoredManifest, writeManifest } from "./manifest.ts";
 import type { Manifest, ManifestObject } from "./manifest-schema.ts";
-import { newBackupId } from "./names.ts";
+import { newBackupId, refuseReserved } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { tenantsIn } from "./parts.ts";
 import { writeRecovery } from "./recovery.ts";
@@ -71,6 +71,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
   try {
     const state = await options.source.state();
     if (state.tenants.length === 0) throw noTenants(state);
+    refuseReserved(state.tenants);
     options.onProgress?.({ event: "started", backup: id, tenants: state.tenants.length });
     const previous = await latestBackup({
       store,
