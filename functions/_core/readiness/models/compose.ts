@@ -16,6 +16,8 @@ export type Project = {
   isProduction: boolean;
   /** Why it is taken for production, or not, in a few words. */
   why: string;
+  /** Whether `docker stack deploy` runs it. */
+  isSwarm: boolean;
 };
 
 export type Compose = {
@@ -79,7 +81,12 @@ function read(repository: Repository): Compose {
     if (!first) return [];
     const directory = first.split("/").slice(0, -1).join("/");
     const services = merge(reader, files, 0);
-    return services.length === 0 ? [] : [{ files, directory, services, isProduction, why }];
+    const isSwarm = dockerCommands(repository).some((one) =>
+      one.verb === "stack" && one.files.some((path) => files.includes(path))
+    );
+    return services.length === 0
+      ? []
+      : [{ files, directory, services, isProduction, why, isSwarm }];
   });
   return { projects, unread };
 }
@@ -98,11 +105,14 @@ function choose(repository: Repository, fragments: ReadonlyMap<string, Fragment>
   };
   const paths = [...fragments.keys()];
   const ran = dockerCommands(repository).filter(({ kind }) => kind === "compose");
-  for (const { files, purpose, file, line, verb } of ran) {
+  const deploys = ran.filter(({ purpose }) => purpose === "deploy");
+  // Where images are only built with some fragments and run with others, those that run count.
+  const isUp = (verb: string) =>
+    ["up", "run", "pull", "restart", "stack", "start", ""].includes(verb);
+  const ups = deploys.filter(({ verb, files }) => isUp(verb) && files.length > 0);
+  for (const { files, purpose, file, line, verb } of ups.length > 0 ? ups : deploys) {
     const known = files.filter((path) => fragments.has(path));
-    const isRun = ["up", "run", "start", "build", "pull", "create", "push", "restart", ""].includes(
-      verb,
-    );
+    const isRun = isUp(verb) || ["build", "create", "push"].includes(verb);
     if (known.length > 0 && purpose === "deploy" && isRun) {
       const isTest = known.every((path) => fragments.get(path)?.file.context === "test");
       add(known, !isTest, `${file}:${line} runs it`);

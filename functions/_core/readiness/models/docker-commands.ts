@@ -9,7 +9,7 @@ export type DockerCommand = {
   /** What runs it: a deploy, a test, a developer at a desk, or a text that tells somebody to. */
   purpose: "deploy" | "test" | "dev" | "docs";
   kind: "compose" | "build";
-  /** compose: up, build, run, …; empty where it is in a variable. */
+  /** compose: up, build, run, …, `stack` for a swarm; empty where it is in a variable. */
   verb: string;
   /** The compose files or the Dockerfile that it names, from the root. */
   files: string[];
@@ -87,7 +87,7 @@ function read(repository: Repository, from: string, part: string): Read | null {
     const files = option(rest, "-c", "--compose-file").flatMap((one) =>
       place(repository, from, one)
     );
-    return { kind: "compose", verb: "up", files, profiles: [], target: null, context: null };
+    return { kind: "compose", verb: "stack", files, profiles: [], target: null, context: null };
   }
   if (second === "compose") {
     const files = option(rest, "-f", "--file").flatMap((one) => place(repository, from, one));

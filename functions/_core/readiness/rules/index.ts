@@ -5,6 +5,9 @@ import { secretDefault } from "./sec-01-secret-default.ts";
 import { emptySecret } from "./sec-02-empty-secret.ts";
 import { secretType } from "./sec-03-secret-type.ts";
 import { placeholderGuard } from "./sec-06-placeholder-guard.ts";
+import { composeSecrets } from "./sec-07-compose-secrets.ts";
+import { imageSecrets } from "./sec-08-image-secrets.ts";
+import { dockerignore } from "./sec-09-dockerignore.ts";
 import { pinnedActions } from "./ci-01-pinned-actions.ts";
 import { pinComments } from "./ci-02-pin-comments.ts";
 import { pipedInstallers } from "./ci-03-piped-installers.ts";
@@ -41,7 +44,19 @@ import { loggedSecrets } from "./obs-03-logged-secrets.ts";
 import { sentryPii } from "./obs-04-sentry-pii.ts";
 import { healthRoutes } from "./obs-05-health-routes.ts";
 import { loggedPersonalData } from "./obs-06-logged-personal-data.ts";
+import { nonRoot } from "./dep-01-non-root.ts";
+import { pinnedImages } from "./dep-02-pinned-images.ts";
+import { healthchecks } from "./dep-03-healthchecks.ts";
+import { resourceLimits } from "./dep-04-resource-limits.ts";
+import { restart } from "./dep-05-restart.ts";
+import { publishedStores } from "./dep-06-published-stores.ts";
+import { privileges } from "./dep-07-privileges.ts";
+import { signals } from "./dep-08-signals.ts";
 import { gracefulShutdown } from "./dep-09-graceful-shutdown.ts";
+import { waitsForHealth } from "./dep-10-waits-for-health.ts";
+import { hardening } from "./dep-11-hardening.ts";
+import { sourceMounts } from "./dep-12-source-mounts.ts";
+import { adminTools } from "./dep-13-admin-tools.ts";
 import { backups } from "./dr-01-backups.ts";
 import { backupQuality } from "./dr-02-backup-quality.ts";
 import { restoreDrill } from "./dr-03-restore-drill.ts";
@@ -55,6 +70,9 @@ export const RULES: readonly Rule[] = [
   emptySecret,
   secretType,
   placeholderGuard,
+  composeSecrets,
+  imageSecrets,
+  dockerignore,
   pinnedActions,
   pinComments,
   pipedInstallers,
@@ -91,7 +109,19 @@ export const RULES: readonly Rule[] = [
   sentryPii,
   healthRoutes,
   loggedPersonalData,
+  nonRoot,
+  pinnedImages,
+  healthchecks,
+  resourceLimits,
+  restart,
+  publishedStores,
+  privileges,
+  signals,
   gracefulShutdown,
+  waitsForHealth,
+  hardening,
+  sourceMounts,
+  adminTools,
   backups,
   backupQuality,
   restoreDrill,
