@@ -43,11 +43,12 @@ const MOST_COMMANDS = 20_000;
 export function ciOf(repository: Repository): Ci {
   return repository.once("ci", () => {
     const ci: Ci = { jobs: [], commands: [] };
-    for (const workflow of workflowsOf(repository).all) {
+    const workflows = workflowsOf(repository).all;
+    for (const workflow of workflows) {
       for (const job of workflow.jobs) {
         const one: CiJob = {
           ...{ file: workflow.file, id: job.id, system: "github" },
-          triggers: workflow.triggers.map(({ name }) => name),
+          triggers: triggersOf(workflow, workflows, 0),
           github: { workflow, job },
           isSoft: job.continues.value === "yes",
         };
@@ -63,6 +64,23 @@ export function ciOf(repository: Repository): Ci {
     }
     return ci;
   });
+}
+
+/** The events that start a workflow, those of its callers among them. */
+function triggersOf(workflow: Workflow, all: readonly Workflow[], depth: number): string[] {
+  const own = workflow.triggers.map(({ name }) => name);
+  if (depth > 3) return own;
+  const folder = workflow.file.replace(/\/?action\.ya?ml$/, "");
+  const callers = all.filter(({ jobs }) =>
+    jobs.some((job) =>
+      [job, ...job.steps].some(({ uses }) =>
+        uses !== null && uses.path !== "" && (uses.path === workflow.file || uses.path === folder)
+      )
+    )
+  );
+  return [
+    ...new Set([...own, ...callers.flatMap((one) => triggersOf(one, all, depth + 1))]),
+  ];
 }
 
 type At = {
@@ -180,6 +198,9 @@ function scriptOf(
   const given = isShell(program) || program === "source" || program === "."
     ? args.find((one) => !/^[-+]/.test(one))
     : words[0]?.value;
+  if (program === "docker" || program === "docker-compose") {
+    return inContainer(repository, args);
+  }
   if (!given?.includes("/") && !given?.endsWith(".sh")) return null;
   for (const from of [folder, ""]) {
     const path = join(from, given);
@@ -187,6 +208,22 @@ function scriptOf(
     if (path !== null && shell) return { path, shell };
   }
   return null;
+}
+
+/** `docker compose exec api bash scripts/test.sh`: the path counts from the image's folder, so its end is looked for. */
+function inContainer(
+  repository: Repository,
+  args: readonly string[],
+): { path: string; shell: Shell } | null {
+  if (!args.includes("exec") && !args.includes("run")) return null;
+  const given = args.find((one) => /^[\w./-]+\.sh$/.test(one))?.replace(
+    /^(\.?\/)+(app\/|code\/|src\/)?/,
+    "",
+  );
+  if (!given) return null;
+  const file = repository.files.find(({ path }) => path === given || path.endsWith(`/${given}`));
+  const shell = file ? scriptAt(repository, file.path) : null;
+  return file && shell ? { path: file.path, shell } : null;
 }
 
 const RUNNERS = new Set(["npm", "pnpm", "yarn", "bun"]);

@@ -18,8 +18,16 @@ import { scriptInjection } from "./ci-07-script-injection.ts";
 import { persistedCredentials } from "./ci-08-persisted-credentials.ts";
 import { scanners } from "./ci-09-scanners.ts";
 import { scannerGates } from "./ci-10-scanner-gates.ts";
+import { sbom } from "./ci-11-sbom.ts";
+import { signedArtefacts } from "./ci-12-signed-artefacts.ts";
 import { leakingSteps } from "./ci-13-leaking-steps.ts";
 import { logDumps } from "./ci-14-log-dumps.ts";
+import { updateBot } from "./ci-15-update-bot.ts";
+import { testsOnPullRequests } from "./ci-16-tests-on-pull-requests.ts";
+import { jobTimeouts } from "./ci-17-job-timeouts.ts";
+import { deployProtection } from "./ci-18-deploy-protection.ts";
+import { jsLockfiles } from "./ci-19-js-lockfiles.ts";
+import { pythonLocks } from "./ci-20-python-locks.ts";
 import { securityPolicy } from "./ci-21-security-policy.ts";
 import { clientAddress } from "./app-02-client-address.ts";
 import { loginRateLimit } from "./app-04-login-rate-limit.ts";
@@ -61,6 +69,8 @@ import { backups } from "./dr-01-backups.ts";
 import { backupQuality } from "./dr-02-backup-quality.ts";
 import { restoreDrill } from "./dr-03-restore-drill.ts";
 import { backupAlarm } from "./dr-04-backup-alarm.ts";
+import { idempotentInit } from "./dr-05-idempotent-init.ts";
+import { recoveryTargets } from "./dr-06-recovery-targets.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
@@ -83,8 +93,16 @@ export const RULES: readonly Rule[] = [
   persistedCredentials,
   scanners,
   scannerGates,
+  sbom,
+  signedArtefacts,
   leakingSteps,
   logDumps,
+  updateBot,
+  testsOnPullRequests,
+  jobTimeouts,
+  deployProtection,
+  jsLockfiles,
+  pythonLocks,
   securityPolicy,
   clientAddress,
   loginRateLimit,
@@ -126,4 +144,6 @@ export const RULES: readonly Rule[] = [
   backupQuality,
   restoreDrill,
   backupAlarm,
+  idempotentInit,
+  recoveryTargets,
 ];
