@@ -1,6 +1,7 @@
 import type { Rule } from "../rule.ts";
 import { typedSettings } from "./cfg-02-typed-settings.ts";
 import { environmentDefault } from "./cfg-03-environment-default.ts";
+import { corsCredentials } from "./cfg-06-cors-credentials.ts";
 import { secretDefault } from "./sec-01-secret-default.ts";
 import { emptySecret } from "./sec-02-empty-secret.ts";
 import { secretType } from "./sec-03-secret-type.ts";
@@ -42,6 +43,8 @@ import { rowSecurity } from "./db-01-row-security.ts";
 import { forcedRowSecurity } from "./db-02-forced-row-security.ts";
 import { openPolicies } from "./db-03-open-policies.ts";
 import { tenantColumn } from "./db-04-tenant-column.ts";
+import { migrationHeads } from "./db-11-migration-heads.ts";
+import { downgrades } from "./db-12-downgrades.ts";
 import { destructiveMigrations } from "./db-14-destructive-migrations.ts";
 import { retries } from "./job-01-retries.ts";
 import { jobFailures } from "./job-02-job-failures.ts";
@@ -76,6 +79,7 @@ import { recoveryTargets } from "./dr-06-recovery-targets.ts";
 export const RULES: readonly Rule[] = [
   typedSettings,
   environmentDefault,
+  corsCredentials,
   secretDefault,
   emptySecret,
   secretType,
@@ -117,6 +121,8 @@ export const RULES: readonly Rule[] = [
   forcedRowSecurity,
   openPolicies,
   tenantColumn,
+  migrationHeads,
+  downgrades,
   destructiveMigrations,
   retries,
   jobFailures,
