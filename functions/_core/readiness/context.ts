@@ -8,18 +8,31 @@ export type Context = "prod" | "dev" | "test" | "ci" | "docs" | "vendored";
  * contextOf("apps/api/tests/test_login.py"); // "test"
  */
 export function contextOf(path: string): Context {
-  if (VENDORED.test(path)) return "vendored";
+  if (isVendored(path)) return "vendored";
   if (CI.test(path)) return "ci";
   if (TEST.test(path)) return "test";
-  if (DOCS.test(path)) return "docs";
+  if (MARKDOWN.test(path) || (DOCS.test(path) && !ROUTED.test(path))) return "docs";
   return DEV.test(path) ? "dev" : "prod";
 }
 
 const VENDORED =
-  /(^|\/)(node_modules|vendor|vendored|third_party|bower_components|site-packages|\.?venv|\.yarn)\//;
-const CI = /^(\.github\/(workflows|actions)\/|\.gitlab-ci\.yml$|\.circleci\/)/;
+  /(^|\/)(node_modules|_?vendored|_vendor|third[_-]party|bower_components|jspm_packages|Pods|site-packages|\.?venv|\.yarn)\/|\.min\.(js|css|mjs|cjs)$/;
+/** A vendor is also somebody who sells: only at the root, or beside what a browser loads, is it other people's code. */
+const VENDOR = /^vendor\/|(^|\/)(static|assets|public|js|css|libs?|third[_-]party)\/vendor\//;
+const OWN_VENDOR = /^vendor\/([^/]+\.py|(migrations|templates|tests|api)\/.*)$/;
+
+function isVendored(path: string): boolean {
+  return VENDORED.test(path) || (VENDOR.test(path) && !OWN_VENDOR.test(path));
+}
+
+const CI =
+  /^(\.github\/(workflows|actions)\/|\.gitlab-ci\.ya?ml$|\.gitlab\/|\.circleci\/|\.buildkite\/|\.woodpecker|\.drone\.ya?ml$|azure-pipelines[^/]*\.ya?ml$|bitbucket-pipelines\.ya?ml$|Jenkinsfile)/;
 const TEST =
-  /(^|\/)(tests?|__tests__|__mocks__|e2e|cypress|playwright|fixtures?|__fixtures__|testdata|testing)\/|(^|\/)(test_[^/]*|[^/]*_test|conftest)\.py$|[._-](test|spec|e2e|stories|mock)\.[^/]+$|(^|\/)[^/]*(compose|Dockerfile)[^/]*[._-](test|ci|e2e)\b/i;
-const DOCS = /(^|\/)(docs?|examples?|samples?)\/|\.(md|mdx|rst|adoc)$/i;
+  /(^|\/)(?!ab[-_])([\w.]*[-_])?(tests?|__tests__|__mocks__|e2e|cypress|playwright|fixtures?|__fixtures__|testdata|testing)\/|(^|\/)(test_[^/]*|[^/]*_test|conftest|locustfile|noxfile)\.py$|[._-](test|spec|e2e|stories|mock)\.[^/]+$|(^|\/)(jest|vitest|playwright|cypress)\.(config|setup)[^/]*$|(^|\/)[^/]*(compose|Dockerfile)[^/]*[._-](tests?|ci|e2e|playwright)\b|(^|\/)(tests?|ci|e2e)\.(Dockerfile|(docker-)?compose)|(^|\/)\.env\.(test|testing|ci|e2e)\b|(^|\/)(settings|environments)\/tests?(ing)?\.\w+$/i;
+const MARKDOWN = /\.(md|mdx|rst|adoc)$/i;
+const DOCS = /(^|\/)(docs?|examples?|samples?)\//i;
+/** Below these a folder is a part of an address, or of the code: `app/docs/page.tsx` is a page that is served. */
+const ROUTED =
+  /(^|\/)(src|app|pages|routes|views|routers|controllers)\/(.*\/)?(docs?|examples?|samples?)\//i;
 const DEV =
-  /(^|\/)(dev|local|\.devcontainer|\.vscode)\/|(^|\/)[^/]*(compose|Dockerfile)[^/]*[._-](dev|development|local|override)\b|(^|\/)\.env\.(dev|development|local)\b|(^|\/)Dockerfile\.(dev|local)$/i;
+  /(^|\/)(dev|develop|development|\.devcontainer|\.vscode|\.husky|\.storybook)\/|^(?!.*\busr\/local\/)(.*\/)?local\/|(^|\/)[^/]*(compose|Dockerfile)[^/]*[._-](dev|development|local|override|debug)\b|(^|\/)(dev|development|local|debug)\.(Dockerfile|(docker-)?compose)|(^|\/)\.env\.(dev|development|local)\b|(^|\/)(settings|environments)\/(dev|development|local)\.\w+$|(^|\/)requirements[/_-](dev|development|local)[^/]*\.(txt|in)$|(^|\/)(Vagrantfile|Tiltfile|skaffold\.ya?ml|devbox\.json|\.pre-commit-config\.ya?ml)$/i;

@@ -1,4 +1,5 @@
 import type { Rule } from "../rule.ts";
+import { roots } from "./cfg-01-roots.ts";
 import { typedSettings } from "./cfg-02-typed-settings.ts";
 import { environmentDefault } from "./cfg-03-environment-default.ts";
 import { corsCredentials } from "./cfg-06-cors-credentials.ts";
@@ -77,6 +78,7 @@ import { recoveryTargets } from "./dr-06-recovery-targets.ts";
 
 /** Every rule, in the order of the report. */
 export const RULES: readonly Rule[] = [
+  roots,
   typedSettings,
   environmentDefault,
   corsCredentials,
