@@ -4,6 +4,7 @@ import { parseScript } from "./lint-parser.ts";
 import { parseSql } from "./lint-sql.ts";
 import { parseDockerfile } from "./readiness-dockerfile.ts";
 import { loadPython } from "./readiness-python.ts";
+import { findTokens } from "./readiness-secrets.ts";
 import { parseShell } from "./readiness-shell.ts";
 import { parseYaml } from "./readiness-yaml.ts";
 
@@ -16,4 +17,5 @@ export const PARSERS: Parsers = {
   script: parseScript,
   sql: parseSql,
   toml: (text) => parseToml(text),
+  tokens: findTokens,
 };

@@ -104,6 +104,9 @@ export type ShellScript = {
   problem: { message: string; start: number } | null;
 };
 
+/** A token of a known service in a text, `github` for instance; offsets. */
+export type Token = { kind: string; start: number; end: number };
+
 /** The front of each language; adapters/readiness-parsers.ts has them all. Each throws a SyntaxError for what it can't read. */
 export type Parsers = {
   /** The documents of a file. */
@@ -117,4 +120,6 @@ export type Parsers = {
   /** The tree of libpg-query. */
   sql: (text: string) => Promise<unknown>;
   toml: (text: string) => Record<string, unknown>;
+  /** The tokens of known services in any text. */
+  tokens: (path: string, text: string) => Promise<Token[]>;
 };

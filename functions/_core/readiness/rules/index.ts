@@ -6,10 +6,14 @@ import { corsCredentials } from "./cfg-06-cors-credentials.ts";
 import { secretDefault } from "./sec-01-secret-default.ts";
 import { emptySecret } from "./sec-02-empty-secret.ts";
 import { secretType } from "./sec-03-secret-type.ts";
+import { trackedSecrets } from "./sec-04-tracked-secrets.ts";
+import { committedTokens } from "./sec-05-committed-tokens.ts";
 import { placeholderGuard } from "./sec-06-placeholder-guard.ts";
 import { composeSecrets } from "./sec-07-compose-secrets.ts";
 import { imageSecrets } from "./sec-08-image-secrets.ts";
 import { dockerignore } from "./sec-09-dockerignore.ts";
+import { publicSecrets } from "./sec-10-public-secrets.ts";
+import { clientSecrets } from "./sec-11-client-secrets.ts";
 import { pinnedActions } from "./ci-01-pinned-actions.ts";
 import { pinComments } from "./ci-02-pin-comments.ts";
 import { pipedInstallers } from "./ci-03-piped-installers.ts";
@@ -85,10 +89,14 @@ export const RULES: readonly Rule[] = [
   secretDefault,
   emptySecret,
   secretType,
+  trackedSecrets,
+  committedTokens,
   placeholderGuard,
   composeSecrets,
   imageSecrets,
   dockerignore,
+  publicSecrets,
+  clientSecrets,
   pinnedActions,
   pinComments,
   pipedInstallers,
