@@ -76,6 +76,27 @@ app.add_middleware(ProxySecretMiddleware)
       status: "fail",
       severity: "p0",
     },
+    "the connection first, the header where there is none": {
+      files: {
+        "app/limits.py": LIMITED(
+          '    if request.client:\n        return request.client.host\n    return request.headers.get("X-Forwarded-For")',
+        ),
+        "src/limits.ts":
+          'export const limitKey = (req) => req.ip ?? req.headers["x-forwarded-for"];\n',
+      },
+      status: "pass",
+    },
+    "an audit of a signed-in user is no decision": {
+      files: {
+        "src/audit.ts": `export async function record(req) {
+  const session = await auth();
+  await audit.insert({ user: session.id, ip: req.headers["x-forwarded-for"] });
+}
+`,
+      },
+      status: "warn",
+      severity: "p2",
+    },
     "a header as a parameter": {
       files: {
         "app/auth.py":

@@ -57,6 +57,14 @@ export const cases: Cases = {
       },
       status: "pass",
     },
+    "a name in a statement that defines": {
+      files: {
+        "src/schema.ts":
+          "export const rename = (from: string, to: string) => db.raw(`ALTER TABLE users RENAME COLUMN ${from} TO ${to}`);\n",
+      },
+      status: "warn",
+      severity: "p2",
+    },
     "a migration": {
       files: {
         "alembic/versions/1_users.py": 'def upgrade():\n    op.execute(f"DROP TABLE {name}")\n',

@@ -110,6 +110,47 @@ app.post("/orders", (req, res) => res.end());
       status: "fail",
       at: ["src/app.ts:4", "src/app.ts:5"],
     },
+    "a switch that is on unless it is turned off": {
+      files: {
+        "src/app.ts": `import express from "express";
+import rateLimit from "express-rate-limit";
+const app = express();
+if ((process.env.LIMITS ?? "true") === "true") app.use(rateLimit({ limit: 100 }));
+app.post("/orders", (req, res) => res.end());
+`,
+      },
+      status: "pass",
+    },
+    "a middleware of its own that refuses": {
+      files: {
+        "src/app.ts": `import express from "express";
+const app = express();
+const seen = new Map();
+function calm(req, res, next) {
+  const count = (seen.get(req.ip) ?? 0) + 1;
+  seen.set(req.ip, count);
+  if (count > 100) return res.status(429).end();
+  next();
+}
+app.use(calm);
+app.post("/orders", (req, res) => res.end());
+`,
+      },
+      status: "pass",
+    },
+    "an answer of somebody else that says 429 is no limit": {
+      files: {
+        "src/app.ts": `import express from "express";
+const app = express();
+app.post("/orders", async (req, res) => {
+  const answer = await fetch(url);
+  if (answer.status === 429) return res.status(503).end();
+  res.end();
+});
+`,
+      },
+      status: "fail",
+    },
     "nothing writes": {
       files: {
         "app/main.py":

@@ -13,7 +13,7 @@ export const cases: Cases = {
       },
       status: "fail",
       severity: "p1",
-      at: ["app/main.py:5"],
+      at: ["app/main.py:4"],
     },
     "structlog renders JSON in production": {
       files: {
@@ -38,6 +38,42 @@ logger.info("up")
 `,
       },
       status: "fail",
+    },
+    "JSON where a caller asks for it, and none does": {
+      files: {
+        "app/log.py": `import structlog
+def set_up_logs(json_logs: bool = False):
+    if json_logs:
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer()
+    structlog.configure(processors=[renderer])
+`,
+        "app/main.py":
+          `import os\nfrom app.log import set_up_logs\n${APP}set_up_logs(json_logs=os.getenv("JSON_LOGS", "false").lower() == "true")\n`,
+      },
+      status: "fail",
+    },
+    "JSON where a caller asks for it, by default": {
+      files: {
+        "app/log.py": `import structlog
+def set_up_logs(json_logs: bool = False):
+    if json_logs:
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer()
+    structlog.configure(processors=[renderer])
+`,
+        "app/main.py":
+          `import os\nfrom app.log import set_up_logs\n${APP}set_up_logs(json_logs=os.getenv("JSON_LOGS", "true").lower() == "true")\n`,
+      },
+      status: "pass",
+    },
+    "a logger whose package says nothing of its format": {
+      files: {
+        "src/app.ts": `${EXPRESS}import logging from "@acme/logging";\nlogging.info("up");\n`,
+      },
+      status: "unknown",
     },
     "a formatter class that nothing uses": {
       files: {

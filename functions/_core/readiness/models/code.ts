@@ -112,6 +112,8 @@ export type CodeFile = {
 };
 
 const SOURCE = /\.(py|[cm]?[jt]s|[jt]sx)$/;
+/** Where bundlers put what they make. */
+const BUILT = /(^|\/)(built|assets|public|static|chunks?|bundles?|generated)\//;
 const COMPONENT =
   /use server|next\/server|\.init\(|setUser|withAuth|\blogger\b|express|fastify|hono/;
 const GENERATED = /\.d\.[cm]?ts$|\.min\.[cm]?js$|(^|\/)(migrations|alembic\/versions|dist|build)\//;
@@ -148,8 +150,10 @@ export function withCode(
 /** The sources that could not be read: what they hold is unknown. */
 export function unreadCode(repository: Repository): string[] {
   const known = new Set(code(repository).map(({ path }) => path));
-  return repository.matching(SOURCE).filter((file) => isWanted(file) && !known.has(file.path))
-    .map(({ path }) => path);
+  const all = [...scripts(repository).files, ...repository.matching(/\.py$/)];
+  return all.filter((file) =>
+    SOURCE.test(file.path) && isWanted(file) && !BUILT.test(file.path) && !known.has(file.path)
+  ).map(({ path }) => path);
 }
 
 async function read(repository: Repository): Promise<CodeFile[]> {

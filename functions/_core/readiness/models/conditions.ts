@@ -1,4 +1,4 @@
-import type { CodeFile, Expr } from "./code.ts";
+import type { Call, CodeFile, Expr, Fn } from "./code.ts";
 import { last, literal, type Names, walk } from "./names.ts";
 
 const DEV = /^(dev|develop|development|local|localhost|test|testing|ci)$/i;
@@ -13,9 +13,15 @@ const MOST_STEPS = 12;
  * @example
  * holds(names, file, call.site.when[0]);
  */
-export function holds(names: Names, file: CodeFile, expr: Expr, steps = 0): boolean | null {
+export function holds(
+  names: Names,
+  file: CodeFile,
+  expr: Expr,
+  { fn = null, steps = 0 }: { fn?: Fn | null; steps?: number } = {},
+): boolean | null {
   if (steps > MOST_STEPS) return null;
-  const of = (one: Expr | undefined) => one ? holds(names, file, one, steps + 1) : null;
+  const next = { fn, steps: steps + 1 };
+  const of = (one: Expr | undefined) => one ? holds(names, file, one, next) : null;
   switch (expr.kind) {
     case "flag":
       return expr.value;
@@ -26,7 +32,8 @@ export function holds(names: Names, file: CodeFile, expr: Expr, steps = 0): bool
     case "number":
       return expr.value !== 0;
     case "name":
-      return named(names, file, expr.name, steps);
+      return (fn ? given(names, fn, expr.name, steps) : null) ??
+        named(names, file, expr.name, steps);
     case "choice": {
       const all = expr.options.map(of);
       if (expr.test !== null) {
@@ -37,11 +44,7 @@ export function holds(names: Names, file: CodeFile, expr: Expr, steps = 0): bool
       return all.every((one) => one === false) ? false : null;
     }
     case "call":
-      return /(getenv|environ\.get)$/.test(expr.call.callee) && expr.call.args[1]
-        ? of(expr.call.args[1])
-        : /(getenv|environ\.get)$/.test(expr.call.callee)
-        ? false
-        : null;
+      return called(expr.call, of);
     case "other": {
       if (expr.operator === "not" || expr.operator === "!") {
         const inner = of(expr.parts[0]);
@@ -52,11 +55,69 @@ export function holds(names: Names, file: CodeFile, expr: Expr, steps = 0): bool
         if (all.includes(false)) return false;
         return all.every((one) => one === true) ? true : null;
       }
+      const [left, right] = expr.parts;
+      if (left && right?.kind === "flag" && /^(==|!=|is|is not)$/.test(expr.operator)) {
+        const inner = of(left);
+        const isSame = expr.operator === "==" || expr.operator === "is";
+        return inner === null ? null : (inner === right.value) === isSame;
+      }
       return compared(expr.operator, expr.parts);
     }
+    case "index":
+      return expr.key.kind === "text" && fieldDefault(names, expr.key.value)
+        ? named(names, file, expr.key.value, steps)
+        : null;
     default:
       return null;
   }
+}
+
+const ENVIRONMENT = /(^|\.)(getenv|environ\.get|env|config|env\.bool|env\.get)$/;
+
+/** `os.getenv("X", "true")` is its default; what only changes a value's form says what that value says. */
+function called(call: Call, of: (one: Expr | undefined) => boolean | null): boolean | null {
+  const other = call.named.find(({ name }) => name === "default")?.value ?? call.args[1];
+  if (ENVIRONMENT.test(call.callee)) {
+    return other ? of(other) : /getenv|environ/.test(call.callee) ? false : null;
+  }
+  if (/(^|\.)(bool|strtobool|Boolean|JSON\.parse|parse_obj_as|cast)$/.test(call.callee)) {
+    return of(call.args.at(-1));
+  }
+  return /\(\)\.(lower|strip|toLowerCase|trim)$/.test(call.callee) && call.receiver
+    ? of(call.receiver)
+    : null;
+}
+
+/** What callers hand in for a parameter, or its default; null where they disagree or can't be told. */
+function given(names: Names, fn: Fn, name: string, steps: number): boolean | null {
+  const index = fn.params.findIndex((param) => param.name === name);
+  const param = fn.params[index];
+  if (!param) return null;
+  const answers = new Set<boolean | null>();
+  for (const { file, call } of names.callsOf(fn)) {
+    const value = call.named.find((one) => one.name === name)?.value ?? call.args[index] ??
+      param.default;
+    answers.add(value ? holds(names, file, value, { fn: call.site.fn, steps: steps + 1 }) : null);
+  }
+  const [only = null] = answers;
+  return answers.size === 1 ? only : null;
+}
+
+/** The text that stands in where a variable is not set, on one side of a comparison. */
+function standIn(sides: readonly Expr[]): string | null {
+  for (const one of sides.flatMap((side) => [...walk(side)])) {
+    if (one.kind === "call" && ENVIRONMENT.test(one.call.callee)) {
+      const other = one.call.named.find(({ name }) => name === "default")?.value ??
+        one.call.args[1];
+      if (other?.kind === "text") return other.value;
+      if (other?.kind === "flag") return String(other.value);
+    }
+    if (one.kind === "choice" && one.test === null) {
+      const end = literal(one.options.at(-1));
+      if (end !== null) return end;
+    }
+  }
+  return null;
 }
 
 function compared(operator: string, sides: readonly Expr[]): boolean | null {
@@ -71,6 +132,12 @@ function compared(operator: string, sides: readonly Expr[]): boolean | null {
     one.kind === "list" ? one.items.flatMap((item) => literal(item) ?? []) : literal(one) ?? []
   );
   if (!names.some((name) => DISCRIMINATOR.test(last(name)))) {
+    const other = standIn(sides);
+    const wanted = texts.find((one) => one !== other) ?? other;
+    if (other !== null && wanted !== null && /^(==|!=)$/.test(operator)) {
+      const isSame = other.toLowerCase() === wanted.toLowerCase();
+      return operator === "==" ? isSame : !isSame;
+    }
     // `process.env.X === "true"`: off until somebody sets it.
     if (operator === "==" && texts.some((one) => /^(true|1|on|yes)$/i.test(one))) return false;
     if (operator === "!=" && texts.some((one) => /^(false|0|off|no)$/i.test(one))) return true;
@@ -87,15 +154,16 @@ function compared(operator: string, sides: readonly Expr[]): boolean | null {
 
 function named(names: Names, file: CodeFile, name: string, steps: number): boolean | null {
   const own = last(name);
-  if (/^process\.env\./.test(name)) return null;
+  const isOwn = !/^process\.env\./.test(name);
+  if (!isOwn && !names.fields(own)[0]) return null;
   if (/^(is_?)?(prod|production)$/i.test(own) || /^(is_?)prod/i.test(own)) return true;
   if (/^(is_?)(dev|local|test)|^(DEBUG|debug|TESTING|__DEV__)$/i.test(own)) return false;
   const found = names.define(file, name);
   if (found?.kind === "value" && found.value.kind !== "name" && !name.includes(".")) {
-    return holds(names, found.file, found.value, steps + 1);
+    return holds(names, found.file, found.value, { steps: steps + 1 });
   }
   const field = fieldDefault(names, own);
-  return field ? holds(names, field.file, field.value, steps + 1) : null;
+  return field ? holds(names, field.file, field.value, { steps: steps + 1 }) : null;
 }
 
 /** The default of a settings class's field, null where there is none or more than one. */

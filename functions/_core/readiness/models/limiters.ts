@@ -35,12 +35,14 @@ export function limiterIn(names: Names, file: CodeFile, expr: Expr): string | nu
 }
 
 function isLimiterName(names: Names, file: CodeFile, written: string): boolean {
-  if (OTHER.test(last(written))) return false;
+  if (OTHER.test(last(written)) || /^[A-Z0-9_]+$/.test(last(written))) return false;
   const origin = names.calls(file, written);
   if (OTHER.test(last(origin)) || /^lodash/.test(origin)) return false;
   return PACKAGES.test(origin) || NAMED.test(last(written)) ||
-    /(^|\.)\w*(limiter|ratelimit|throttle)\w*\.(limit|consume|check|protect|hit|acquire|test)$/i
-      .test(written);
+    /(^|\.)\w*(limiter|rate_?limits?|throttle)\w*\.(limit|consume|check|protect|hit|acquire|test)$/i
+      .test(written) ||
+    /(^|\.)(brute(_?force)?|rate_?limit(er|ing|s)?|limiters?|throttles?)\.\w+$/i.test(written) &&
+      !/\.(get|find|findMany|create|update|delete|get_multi|exists|count|upsert)$/.test(written);
 }
 
 /** The limiter that a function asks, itself or two calls below. */
@@ -49,13 +51,27 @@ export function limiterBelow(names: Names, start: { file: CodeFile; fn: Fn }): L
     if (NAMED.test(fn.name) && fn !== start.fn && !OTHER.test(fn.name)) {
       return { file, line: fn.line, what: fn.name, isOff: false };
     }
+    const refusal = names.body(fn).find((one) =>
+      one.kind !== "test" && [...walk(one.value)].some(isTooMany)
+    );
+    if (refusal) return { file, line: refusal.line, what: fn.name || "a handler", isOff: false };
     for (const call of fn.calls) {
       if (call.callee === "" || !isLimiterName(names, file, call.callee)) continue;
-      const isOff = call.site.when.some((one) => holds(names, file, one) === false);
+      const isOff = call.site.when.some((one) => holds(names, file, one, { fn }) === false);
       return { file, line: call.line, what: call.callee, isOff };
     }
   }
   return null;
+}
+
+/** `res.status(429)`, `HTTPException(429)`: what refuses, counts. A comparison with an answer's status does not. */
+function isTooMany(expr: Expr): boolean {
+  if (expr.kind !== "call") return false;
+  const { call } = expr;
+  return [...call.args, option(call, "status"), option(call, "status_code")].some((one) =>
+    (one?.kind === "number" && one.value === 429) ||
+    (one?.kind === "name" && /TOO_MANY_REQUESTS$/.test(one.name))
+  );
 }
 
 /** What limits one route: its own guards, its handler's calls, what is mounted before it. */

@@ -1,6 +1,6 @@
 import type { Repository } from "../repository.ts";
 import { code, type CodeFile } from "./code.ts";
-import { last, literal, names, option, walk } from "./names.ts";
+import { last, literal, type Names, names, option, walk } from "./names.ts";
 import { type Route, routes } from "./routes.ts";
 
 /** What a route that takes credentials is for. */
@@ -31,7 +31,13 @@ const PURPOSES: [Purpose, RegExp][] = [
 const ELSEWHERE =
   /oauth|sso|saml|oidc|callback|google|github|microsoft|facebook|apple|discord|twitter|linkedin|logout|webhook|device|push/i;
 const PROVIDERS =
-  /(^|\.)auth\.(signInWith\w+|signUp|resetPasswordForEmail|verifyOtp|sign_in_with_\w+|sign_up|reset_password_\w+|verify_otp)$|(^|\.)(signInWithEmailAndPassword|createUserWithEmailAndPassword|signInWithRedirect|initiateAuth|sendPasswordResetEmail)$|\b(cognito|keycloak|auth0|workos|clerk|descope|supertokens)\w*(\.\w+)+$/i;
+  /(^|\.)auth\.(signInWith\w+|signUp|resetPasswordForEmail|verifyOtp|sign_in_with_\w+|sign_up|reset_password_\w+|verify_otp)$|(^|\.)(initiateAuth|signInWithRedirect)$|\b(cognito|keycloak|auth0|workos|clerk|descope|supertokens)\w*(\.\w+)+$/i;
+const PROVIDER_PACKAGES =
+  /^(firebase|@firebase|aws-amplify|@aws-amplify|@clerk|@auth0|@workos-inc|stytch|descope)\b/;
+
+function isProvider(all: Names, file: CodeFile, callee: string): boolean {
+  return PROVIDERS.test(callee) || PROVIDER_PACKAGES.test(all.calls(file, callee));
+}
 
 /**
  * The routes that take credentials and check them here. Those that hand them to an identity provider are left out:
@@ -44,7 +50,7 @@ export function logins(repository: Repository): Login[] {
   return repository.once("logins", () => {
     const found: Login[] = [];
     for (const route of routes(repository).routes) {
-      const purpose = purposeOf(route);
+      const purpose = purposeOf(route) ?? sessionOf(repository, route);
       if (purpose !== null && !isDelegated(repository, route)) found.push({ route, purpose });
     }
     return [...found, ...packaged(repository)];
@@ -72,6 +78,17 @@ function purposeOf(route: Route): Purpose | null {
   return isToken && !/refresh/.test(route.handler?.name ?? "") ? "login" : null;
 }
 
+/** `POST /sessions` is a login where its handler looks at a password. */
+function sessionOf(repository: Repository, route: Route): Purpose | null {
+  const isSession = route.methods.includes("POST") && /\/sessions?\/?$/.test(route.path);
+  if (!isSession || !route.handler) return null;
+  const start = { file: route.handlerFile, fn: route.handler };
+  const looks = names(repository).reach(start, 1).some(({ fn }) =>
+    fn.calls.some(({ callee }) => /password|authenticate|bcrypt|argon|verify_?pass/i.test(callee))
+  );
+  return looks ? "login" : null;
+}
+
 function dashed(name: string): string {
   return name.replace(/Action$/, "").replace(/([a-z])([A-Z])/g, "$1-$2");
 }
@@ -80,8 +97,9 @@ function dashed(name: string): string {
 export function isDelegated(repository: Repository, route: Route): boolean {
   if (!route.handler) return false;
   const start = { file: route.handlerFile, fn: route.handler };
-  return names(repository).reach(start, 2).some(({ fn }) =>
-    fn.calls.some((call) => PROVIDERS.test(call.callee))
+  const all = names(repository);
+  return all.reach(start, 2).some(({ file, fn }) =>
+    fn.calls.some((call) => isProvider(all, file, call.callee))
   );
 }
 
@@ -135,7 +153,9 @@ export function provider(
       if (name) return { name, file, line };
     }
     for (const call of file.calls) {
-      if (PROVIDERS.test(call.callee)) return { name: last(call.callee), file, line: call.line };
+      if (isProvider(names(repository), file, call.callee)) {
+        return { name: last(call.callee), file, line: call.line };
+      }
     }
   }
   return null;

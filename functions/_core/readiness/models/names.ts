@@ -1,5 +1,13 @@
 import type { Repository } from "../repository.ts";
-import { code, type CodeFile, type Expr, type Fn, type Klass, type Statement } from "./code.ts";
+import {
+  type Call,
+  code,
+  type CodeFile,
+  type Expr,
+  type Fn,
+  type Klass,
+  type Statement,
+} from "./code.ts";
 import { scripts } from "./scripts.ts";
 
 /** What a name stands for. `external` is of a package: `slowapi.Limiter`, `express-rate-limit`. */
@@ -57,12 +65,26 @@ export class Names {
         push(this.#fields, statement.target, { file, value, line });
       }
       for (const one of walk(statement.value)) {
+        if (one.kind === "map" && statement.fn === null) this.#switches(file, one);
         if (one.kind === "name") this.#used.add(last(one.name));
         else if (one.kind === "text" && one.value.length < 200) this.#used.add(last(one.value));
       }
     }
     for (const call of file.calls) {
       for (const part of call.callee.split(".")) this.#used.add(part.replace("()", ""));
+    }
+  }
+
+  /** Switches of a map at the top: `{ LIMITS_ENABLED: false }`, `z.coerce.boolean().default(false)`. */
+  #switches(file: CodeFile, map: Expr & { kind: "map" }): void {
+    for (const { key, value } of map.entries) {
+      if (key === null || !/^[A-Z0-9_]+$|enabled$/i.test(key)) continue;
+      const given = value.kind === "call" && value.call.callee.endsWith(".default")
+        ? value.call.args[0]
+        : value;
+      if (given?.kind === "flag" || given?.kind === "text") {
+        push(this.#fields, key, { file, value: given, line: given.line });
+      }
     }
   }
 
@@ -73,6 +95,14 @@ export class Names {
 
   home(fn: Fn): CodeFile | null {
     return this.#homes.get(fn) ?? null;
+  }
+
+  /** The calls of a function by its name, wherever they stand. */
+  callsOf(fn: Fn): { file: CodeFile; call: Call }[] {
+    if (fn.name === "") return [];
+    return this.files.flatMap((file) =>
+      file.calls.filter((call) => last(call.callee) === fn.name).map((call) => ({ file, call }))
+    );
   }
 
   /** The fields of classes by that name, with what they hold by default. */

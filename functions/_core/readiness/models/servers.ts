@@ -14,7 +14,9 @@ export function servers(repository: Repository): Map<string, CodeFile> {
     for (const file of code(repository)) {
       for (const { module } of file.imports) {
         const name = FRAMEWORKS.exec(module)?.[1];
-        if (name && !found.has(name)) found.set(name, file);
+        if (!name) continue;
+        const known = found.get(name);
+        if (!known || (!makes(known) && makes(file))) found.set(name, file);
       }
     }
     for (const route of routes(repository).routes) {
@@ -24,6 +26,14 @@ export function servers(repository: Repository): Map<string, CodeFile> {
     }
     return found;
   });
+}
+
+/** Whether a file makes the application: that is where an absence is best shown. */
+function makes(file: CodeFile): boolean {
+  return file.calls.some(({ callee }) =>
+    /^(express|[Ff]astify|FastAPI|Flask|Starlette|Hono|Koa|NestFactory\.create|get_wsgi_application)$|\.(FastAPI|Flask)$/
+      .test(callee)
+  );
 }
 
 /** Whether there is a back end at all. */

@@ -14,8 +14,8 @@ const IDENTITY =
 const WRITES = /(^|\.)(set|setHeader|append|delete|removeHeader|header|add_header|setdefault|pop)$/;
 const TRUST =
   /trust(ed)?_?(prox|host|ip|peer|network|hop|gateway|forward|source|origin|client)|is_?trusted|proxy_?(secret|token|key)|(origin|edge|gateway|internal)_?(secret|token|key)|allowed_?prox|known_?prox|behind_?(a_?)?(prox|cloudflare|cf)|cloudflare_?(ips|ranges|networks)|from_?(trusted_?)?proxy|compare_digest|timingSafeEqual|use_?x_?forwarded|forwarded_?allow|ip_?network|ip_?address\b/i;
-const SECURITY =
-  /limit|throttl|brute|attempt|lock|allow|deny|block|ban\b|banned|white_?list|black_?list|auth|login|admin|session|permission|restrict|abuse|fraud|captcha|verify|guard|otp|quota/i;
+const DECIDES =
+  /limit|throttl|brute|attempt|lock_?out|locked|allow_?(list|ed)|^allow|deny|block|ban(ned)?\b|white_?list|black_?list|restrict|abuse|fraud|captcha|quota|guard/i;
 
 type Read = {
   file: CodeFile;
@@ -200,7 +200,11 @@ function headerTexts(
         break;
       case "choice":
         if (expr.test) stack.push({ expr: expr.test, isRead });
-        for (const one of expr.options) stack.push({ expr: one, isRead });
+        for (const one of expr.options) {
+          // What stands behind the connection's own address is asked only where there is none.
+          if (expr.test === null && one.kind === "name" && isPeer(one.name)) break;
+          stack.push({ expr: one, isRead });
+        }
         break;
     }
   }
@@ -212,6 +216,12 @@ function ownGuard(all: Names, read: Read): "on" | "off" | null {
   if (!read.fn) return null;
   const asked = read.site?.when.flatMap((one) => wordsOf(one)) ?? [];
   if (asked.some((one) => TRUST.test(one) || isPeer(one))) return "on";
+  const isFallback = all.body(read.fn).some((one) => {
+    const [test] = one.when;
+    return one.kind === "return" && one.line < read.line && one.when.length === 1 && test &&
+      wordsOf(one.value).some(isPeer) && wordsOf(test).every(isPeer);
+  });
+  if (isFallback) return "on";
   let found: "on" | "off" | null = null;
   for (const statement of all.body(read.fn)) {
     if (statement.line > read.line && statement.kind !== "test") continue;
@@ -234,7 +244,8 @@ function ownGuard(all: Names, read: Read): "on" | "off" | null {
 }
 
 function isPeer(word: string): boolean {
-  return /client\.host|remoteAddress|REMOTE_ADDR|remote_addr|peername/.test(word);
+  return /client\.host|remoteAddress|REMOTE_ADDR|remote_addr|peername|^(req|request|ctx)\.(ip|client)$/
+    .test(word);
 }
 
 function isMembership(expr: Expr): boolean {
@@ -308,15 +319,16 @@ function earlyExits(all: Names, fn: Fn): Expr[] {
 
 /** What decides by an address: the function itself, or whatever names it. */
 function usesOf(repository: Repository, read: Read): string | null {
-  if (!read.fn) return SECURITY.test(read.file.path) ? read.file.path : null;
+  const all = names(repository);
+  if (!read.fn) return DECIDES.test(read.file.path) ? read.file.path : null;
   const seen = new Set<string>();
   let edgeNames = [{ name: read.fn.name, klass: read.fn.klass?.name ?? "", path: read.file.path }];
   for (let step = 0; step < 4 && edgeNames.length > 0; step++) {
     const next: typeof edgeNames = [];
     for (const one of edgeNames) {
-      if (SECURITY.test(one.name)) return `${one.name}()`;
-      if (SECURITY.test(one.klass)) return one.klass;
-      if (step === 0 && SECURITY.test(last(one.path.replace(/\.\w+$/, "").replaceAll("/", ".")))) {
+      if (DECIDES.test(one.name)) return `${one.name}()`;
+      if (DECIDES.test(one.klass)) return one.klass;
+      if (step === 0 && DECIDES.test(last(one.path.replace(/\.\w+$/, "").replaceAll("/", ".")))) {
         return one.path;
       }
       if (one.name === "" || seen.has(one.name)) continue;
@@ -328,7 +340,7 @@ function usesOf(repository: Repository, read: Read): string | null {
             arg.kind === "name" && last(arg.name) === one.name
           );
           if (!isCalled && !isGiven) continue;
-          if (isGiven && SECURITY.test(call.callee)) return call.callee;
+          if (isGiven && DECIDES.test(call.callee)) return call.callee;
           if (call.site.fn) {
             next.push({
               name: call.site.fn.name,
@@ -336,7 +348,7 @@ function usesOf(repository: Repository, read: Read): string | null {
               path: file.path,
             });
             const given = call.site.fn.calls.find((other) =>
-              other !== call && SECURITY.test(last(other.callee))
+              other !== call && DECIDES.test(last(other.callee))
             );
             if (isCalled && given) return given.callee;
           }
@@ -345,8 +357,9 @@ function usesOf(repository: Repository, read: Read): string | null {
     }
     edgeNames = next;
   }
-  const within = read.fn.calls.find((call) => SECURITY.test(last(call.callee)));
-  return within ? within.callee : null;
+  const within = all.body(read.fn).flatMap((one) => [one.target ?? "", ...wordsOf(one.value)])
+    .find((word) => DECIDES.test(last(word)) && !/\s/.test(word));
+  return within ?? null;
 }
 
 /** What a framework is told to believe. */

@@ -97,13 +97,25 @@ export const sharedLimiter: Rule = {
           one.kind === "name" && !one.name.endsWith("add_middleware") ? [one.name] : []
         );
         const found = all.define(mount.file, name);
+        if (!/limit|throttl|brute/i.test(name)) return [];
         if (found?.kind !== "class" && found?.kind !== "function") return [];
         const at = { file: limit.file, line: limit.line };
         const inside = found.file.statements.filter((one) =>
           found.kind === "class" ? one.klass === found.klass : one.fn === found.fn
         );
-        const words = inside.flatMap((one) => [...walk(one.value)]).flatMap((one) =>
+        const names = inside.flatMap((one) => [...walk(one.value)]).flatMap((one) =>
           one.kind === "name" ? [one.name] : one.kind === "call" ? [one.call.callee] : []
+        );
+        const held = names.flatMap((one) => {
+          const value = all.define(found.file, one.split(".")[0] ?? "");
+          return value?.kind === "value" ? [...walk(value.value)] : [];
+        }).flatMap((one) =>
+          one.kind === "call" ? [one.call.callee] : one.kind === "map" ? ["dict"] : []
+        );
+        const words = held.concat(
+          inside.flatMap((one) => [...walk(one.value)]).flatMap((one) =>
+            one.kind === "name" ? [one.name] : one.kind === "call" ? [one.call.callee] : []
+          ),
         );
         if (words.some((one) => REMOTE.test(one))) {
           return [place("strength", at, `${name} counts in a shared store`)];

@@ -65,7 +65,11 @@ export const errorDetails: Rule = {
         ),
       );
     }
-    const found = evidence.slice(0, MOST);
+    const seen = new Set<string>();
+    const found = evidence.filter(({ file, line }) => {
+      const key = `${file}:${line}`;
+      return !seen.has(key) && seen.add(key);
+    }).slice(0, MOST);
     const [first] = [...known];
     const silent = first &&
       /^(fastapi|starlette|flask|django|@nestjs|hono|next|express)/.test(first[0]);

@@ -1,6 +1,7 @@
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 import { code, type CodeFile, type Expr, type Fn, withCode } from "../models/code.ts";
 import { last, type Names, names, walk } from "../models/names.ts";
+import { words } from "../models/sensitive.ts";
 import { place, unreadSources } from "../models/servers.ts";
 import { BY_HAND } from "./obs-03-logged-secrets.ts";
 
@@ -8,9 +9,11 @@ const RUNS =
   /(^|\.)(execute|executemany|executescript|exec_driver_sql|execute_sql|raw|query|queryRaw|\$queryRawUnsafe|\$executeRawUnsafe|unsafe|fetch|fetchrow|fetchval|fetchall|fetch_all|fetch_one|fetchone|text|read_sql|read_sql_query|literal_column|scalar|scalars|RawSQL|one|many|any|none|oneOrNone|manyOrNone|prepare|run|all|exec)$/;
 const SQL =
   /^\s*(--[^\n]*\n\s*)*(select\s|insert\s+into|update\s+\S+\s+set|delete\s+from|with\s+\w+\s+(as\b|\()|merge\s+into|truncate\s|drop\s+(table|schema|index|view|role|user|database)|alter\s+(table|role|user|database|schema)|create\s+(table|index|schema|role|user|view|database|extension|policy)|grant\s|revoke\s|set\s+(local|session|role|search_path)|copy\s|call\s|lock\s+table|refresh\s+materialized|vacuum|analyze\s|explain\s|comment\s+on|reindex\s|notify\s|listen\s)/i;
+const DEFINES =
+  /^\s*(alter|create|drop|grant|revoke|set|comment|reindex|notify|listen|truncate|lock|refresh|vacuum|analyze)\b/i;
 /** Names and clauses that code puts together: as safe as that code, which nobody can see here. */
 const CLAUSE =
-  /(^|_)(placeholders?|columns?|cols|fields?|table(_?names?)?|tbl|schema(_?names?)?|where(_?(clauses?|sql|str))?|clauses?|conditions?|order(_?by)?|direction|sort(_?(by|order|column))?|joins?|set_?clauses?|updates|assignments|sql|filters?|from_clause|partition|index_?name|view|role|database|db_?name|limit|offset|interval|unit|op|operator|condition_sql|values_sql|bindings|params_sql|marks)$/i;
+  /(^|_)(placeholders?|columns?|cols|fields?|table(_?names?)?|tbl|schema(_?names?)?|where(_?(clauses?|sql|str))?|clauses?|conditions?|order(_?by)?|direction|sort(_?(by|order|column))?|joins?|set_?clauses?|updates|assignments|sql|filters?|from_clause|partition|index_?name|view|role|database|db_?name|limit|offset|interval|unit|op|operator|condition_sql|values_sql|bindings|params_sql|marks|patterns?|constraint(s|_name)?)$/i;
 const QUOTED =
   /(^|\.)(Identifier|SQL|quote_ident|quoteIdent|quote_identifier|quote_name|escapeIdentifier|escapeId|escapeLiteral|escape|format|id|int|float|Number|parseInt|parseFloat|join|qn|ident|UUID)$/;
 const MOST = 40;
@@ -141,7 +144,9 @@ function judge(all: Names, file: CodeFile, fn: Fn | null, text: Expr): Verdict {
   let clause: string | null = null;
   for (const part of parts) {
     const kind = partKind(all, file, fn, part, 0);
-    if (kind === "value") return { kind: "value", name: nameOf(part) };
+    // Statements that define take no bound values: what varies in them are names.
+    if (kind === "value" && !DEFINES.test(head.value)) return { kind: "value", name: nameOf(part) };
+    if (kind === "value") clause ??= nameOf(part);
     if (kind === "clause") clause ??= nameOf(part);
   }
   return clause === null ? "bound" : { kind: "clause", name: clause };
@@ -182,7 +187,7 @@ function partKind(
         /^[A-Z][A-Z0-9_]*$/.test(own) ||
         /__tablename__|_meta\.|^(self|cls|this)\.(_?)(table|schema|model)/.test(part.name)
       ) return "fixed";
-      if (CLAUSE.test(own)) {
+      if (CLAUSE.test(words(own).join("_"))) {
         return isParam(fn, part.name)
           ? "clause"
           : filled(all, file, fn, part.name, steps) ?? "clause";

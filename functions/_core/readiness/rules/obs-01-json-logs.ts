@@ -7,6 +7,8 @@ import { hasServer, place } from "../models/servers.ts";
 
 const JSON_NAME =
   /(^|\.)(JSONRenderer|JsonFormatter|JSONFormatter|\w*Json\w*Formatter|\w*JSON\w*Formatter|JsonLogFormatter|ECSFormatter|StdlibFormatter|GCPLogFormatter|StackdriverFormatter|LogstashFormatter\w*)$/;
+const TOOLS = /(^|\/)(gulpfile|gruntfile|webpack|vite|rollup|[\w.]+\.config)[^/]*$/i;
+const KNOWN = /^(pino|winston|bunyan|loglevel|debug|log4js|consola|signale|\.|@\/|~)/;
 const PYTHON_SINK =
   /(^|\.)(configure|setFormatter|dictConfig|basicConfig|ProcessorFormatter|configure_once|StreamHandler|extend|append)$/;
 
@@ -34,7 +36,8 @@ export const jsonLogs: Rule = {
         if (wiring === null) continue;
         const at = { file, line: call.line };
         const isDead = call.site.fn !== null && !all.isUsed(call.site.fn);
-        const isDev = wiring.isDev || call.site.when.some((one) => holds(all, file, one) === false);
+        const isDev = wiring.isDev ||
+          call.site.when.some((one) => holds(all, file, one, { fn: call.site.fn }) === false);
         if (isDead) {
           evidence.push(
             place(
@@ -69,8 +72,39 @@ export const jsonLogs: Rule = {
           }
         }
       }
-      const [first] = logCalls(repository);
-      if (known || !first) return [];
+      if (known) return [];
+      for (const file of code(repository)) {
+        const made = file.calls.find((call) =>
+          /^(winston\.createLogger|logging\.basicConfig|logging\.config\.dictConfig|structlog\.configure|pino)$/
+            .test(all.calls(file, call.callee))
+        );
+        if (made) {
+          return [
+            place(
+              "gap",
+              { file, line: made.line },
+              `${made.callee} writes plain text in production`,
+            ),
+          ];
+        }
+      }
+      const first = logCalls(repository).find(({ file }) => !TOOLS.test(file.path));
+      if (!first) return [];
+      for (const file of code(repository)) {
+        const other = file.imports.find(({ module, local }) =>
+          /^(logging|logger|log)$/.test(local) && /^@?[\w/-]*log(ging|ger)?\b/.test(module) &&
+          !KNOWN.test(module) && all.module(file, module) === null
+        );
+        if (other && file.language === "script") {
+          return [
+            place(
+              "unknown",
+              { file, line: other.line },
+              `logs go through ${other.module}, whose format is not to be seen here`,
+            ),
+          ];
+        }
+      }
       return [
         place(
           "gap",
@@ -88,7 +122,7 @@ type Wiring = { what: string; isDev: boolean };
 function pythonWiring(all: Names, file: CodeFile, call: Call): Wiring | null {
   const serialize = option(call, "serialize");
   if (serialize && last(call.callee) === "add" && /(^|\.)logger\.add$/.test(call.callee)) {
-    const value = holds(all, file, serialize);
+    const value = holds(all, file, serialize, { fn: call.site.fn });
     return value === false ? null : { what: "loguru", isDev: false };
   }
   if (/(^|\.)logfire\.configure$|^json_logging\.init_\w+$/.test(call.callee)) {
@@ -135,10 +169,12 @@ function* taken(all: Names, file: CodeFile, expr: Expr, steps: number): Generato
     if (one.kind !== "name") continue;
     for (const statement of file.statements) {
       if (statement.kind !== "assign" || statement.target !== one.name) continue;
-      if (statement.when.some((test) => holds(all, file, test) === false)) continue;
+      if (statement.when.some((test) => holds(all, file, test, { fn: statement.fn }) === false)) {
+        continue;
+      }
       const { value } = statement;
       if (value.kind === "choice" && value.test) {
-        const holding = holds(all, file, value.test);
+        const holding = holds(all, file, value.test, { fn: statement.fn });
         const branch = holding === null ? null : value.options[holding ? 0 : 1];
         if (branch) {
           yield* taken(all, file, branch, steps + 1);
