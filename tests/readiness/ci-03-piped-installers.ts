@@ -95,8 +95,12 @@ export const cases: Cases = {
       },
       status: "pass",
     },
-    "a script that can't be read is unknown": {
+    "a script that can't be read and speaks of no download is none of this": {
       files: { [PATH]: workflow(READ, '      - run: echo "a') },
+      status: "pass",
+    },
+    "a script that can't be read is unknown": {
+      files: { [PATH]: workflow(READ, '      - run: curl "a') },
       status: "unknown",
     },
   },

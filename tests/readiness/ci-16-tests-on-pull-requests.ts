@@ -74,6 +74,16 @@ export const cases: Cases = {
       },
       status: "pass",
     },
+    "a leftover of another system hides nothing": {
+      files: {
+        ...API,
+        ...WEB,
+        ".travis.yml": "script: npm test\n",
+        [PATH]: workflow("pull_request", "      - run: pytest"),
+      },
+      status: "fail",
+      at: ["web/package.json"],
+    },
     "another system is unknown": {
       files: { ...API, ".circleci/config.yml": "version: 2.1\n" },
       status: "unknown",

@@ -37,6 +37,17 @@ export const cases: Cases = {
       status: "fail",
       at: [`${PATH}:3`],
     },
+    "a job that is called so deploys, by whatever means": {
+      files: {
+        [PATH]: workflow("push", "      - run: ./go").replace("  a:", "  deploy-api:"),
+        ".github/workflows/docs.yml": workflow(
+          "push",
+          "      - run: mkdocs build\n      - uses: actions/deploy-pages@v4",
+        ).replace("  a:", "  deploy:"),
+      },
+      status: "fail",
+      at: [`${PATH}:3`],
+    },
     "in an environment passes": {
       files: { [PATH]: inside(workflow("push", DEPLOY)) },
       status: "pass",

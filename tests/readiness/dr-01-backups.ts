@@ -50,6 +50,13 @@ export const cases: Cases = {
       },
       status: "pass",
     },
+    "this kit's own backup, with options of node": {
+      files: {
+        "compose.yml": COMPOSE,
+        [PATH]: nightly("      - run: node --max-semi-space-size=2 scripts/bin.mjs backup --json"),
+      },
+      status: "pass",
+    },
     "a crontab, a timer and an image with its own timetable": {
       files: {
         "compose.yml": `${COMPOSE}  copies:\n    image: prodrigestivill/postgres-backup-local:17\n`,

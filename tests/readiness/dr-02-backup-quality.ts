@@ -32,6 +32,17 @@ export const cases: Cases = {
       ),
       status: "pass",
     },
+    "other jobs of the workflow count, and a retention that is only written about warns": {
+      files: {
+        ".github/workflows/backup.yml":
+          "on:\n  schedule:\n    - cron: '7 2 * * *'\njobs:\n  a:\n    steps:\n      - run: pg_dump a | gpg -e -r k > a\n" +
+          "      - run: aws s3 cp a s3://b/\n  b:\n    steps:\n      - run: sha256sum -c a.sum\n",
+        "docs/backup.md": "# Backups\n\nThe bucket keeps them 30 days.\n",
+      },
+      status: "warn",
+      severity: "p2",
+      at: ["docs/backup.md:3"],
+    },
     "what a provider does can't be seen": {
       files: {
         "db.tf": 'resource "aws_db_instance" "a" {\n  backup_retention_period = 7\n}\n',

@@ -1,5 +1,5 @@
 import { type Command, isShell } from "./shell.ts";
-import { toolOf } from "./shell-tools.ts";
+import { type Tool, toolOf } from "./shell-tools.ts";
 
 /** What a command does for the data: makes a copy, brings one back, or neither. */
 export type Part = "backup" | "restore" | null;
@@ -41,12 +41,8 @@ const VERBS: Record<string, { backup: RegExp; restore: RegExp }> = {
  * partOf(command); // of `docker compose exec -T db pg_dump app`: "backup"
  */
 export function partOf(command: Command): Part {
-  const tool = toolOf(command);
-  let { name, args } = tool;
+  const { name, args } = dutyOf(command);
   if (args.some((one) => /^(--version|--help|--schema-only)$/.test(one))) return null;
-  if (name === "node" && /bin\.mjs$|bulkhead/.test(args[0] ?? "")) {
-    [name, args] = ["bulkhead", args.slice(1)];
-  }
   if (
     /^(pg_dump|pg_dumpall|pg_basebackup|mysqldump|mariadb-dump|mongodump|xtrabackup|mariabackup)$/
       .test(name)
@@ -87,6 +83,16 @@ export function partOf(command: Command): Part {
   return null;
 }
 
+/** The tool; `node scripts/bin.mjs backup` is this kit's own command, started from its tree. */
+function dutyOf(command: Command): Tool {
+  const tool = toolOf(command);
+  if (tool.name !== "node") return tool;
+  const at = tool.args.findIndex((one) => !one.startsWith("-"));
+  return /(^|\/)(bulkhead|bin)(\.m?js)?$/.test(tool.args[at] ?? "")
+    ? { name: "bulkhead", args: tool.args.slice(at + 1) }
+    : tool;
+}
+
 /** `supabase db dump` writes the schema alone, unless data is asked for. */
 const isSchema = (args: readonly string[]) => !args.includes("--data-only");
 
@@ -105,7 +111,7 @@ const ELSEWHERE = /^(s3|gs|b2|azure|az|swift|sftp|rest|rclone|r2|wasabi|gcs|abs)
 
 /** What a command of a backup's script adds to the copy. */
 export function attributesOf(command: Command): Attribute[] {
-  const { name, args } = toolOf(command);
+  const { name, args } = dutyOf(command);
   const found: Attribute[] = [];
   const text = args.join(" ");
   if (
@@ -137,7 +143,7 @@ export function attributesOf(command: Command): Attribute[] {
     if (/\bdelete\b|\bexpire\b/.test(text)) found.push("retention");
     if (/\bcheck\b|\bverify\b/.test(text)) found.push("verified");
   }
-  if (name === "bulkhead" || (name === "node" && /bin\.mjs$/.test(args[0] ?? ""))) {
+  if (name === "bulkhead") {
     if (args.includes("backup")) found.push("encrypted", "off-site");
     if (args.includes("verify")) found.push("verified");
     if (args.includes("prune")) found.push("retention");

@@ -47,8 +47,9 @@ function gather(
   seen: readonly Seen[],
   schedule: Duty["schedule"],
   alarm: Duty["alarm"],
+  around: readonly Seen[] = seen,
 ): Duty[] {
-  const attributes = new Set(seen.flatMap(({ command }) => attributesOf(command)));
+  const attributes = new Set(around.flatMap(({ command }) => attributesOf(command)));
   const told = seen.find(({ command }) => notifies(command));
   const blind = seen.find(({ command: { program, args } }) =>
     program === "curl" && args.some((one) => /^-[a-zA-Z]*[oO]$|^--output/.test(one)) &&
@@ -81,7 +82,10 @@ function inJobs(repository: Repository): Duty[] {
     const others = workflow?.jobs.filter((one) => one.needs.includes(job.id)) ?? [];
     const own = job.github ? [job.github.job, ...others] : [];
     const alarm = own.map(alarmOf).find((line) => line !== null) ?? null;
-    return gather(seen, schedule, alarm === null ? null : { file: job.file, line: alarm });
+    // Other jobs of the workflow may check what this one wrote, and remove what is old.
+    const around = ci.commands.filter((one) => one.job.file === job.file);
+    const told = alarm === null ? null : { file: job.file, line: alarm };
+    return gather(seen, schedule, told, around);
   });
 }
 

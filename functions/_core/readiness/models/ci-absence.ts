@@ -1,5 +1,6 @@
 import type { Repository } from "../repository.ts";
-import { otherSystems } from "./gitlab.ts";
+import { type CiSystem, otherSystems } from "./gitlab.ts";
+import { testRunsOf } from "./tests.ts";
 import { workflowsOf } from "./workflows.ts";
 
 type Otherwise = { status: "unknown" | "not-applicable"; summary: string };
@@ -20,4 +21,16 @@ export function withoutWorkflows(repository: Repository, nothing: string): Other
       summary: `CI runs on ${other.name} (${other.file}), which this rule doesn't read`,
     }
     : { status: "not-applicable", summary: "there is no workflow" };
+}
+
+/**
+ * The systems that may do what isn't seen here. Where GitHub's workflows run the tests, an old file of another system
+ * is a leftover; GitLab's pipeline is read and says itself what it does.
+ *
+ * @example
+ * if (unseenSystems(repository).length > 0) … // unknown
+ */
+export function unseenSystems(repository: Repository): CiSystem[] {
+  const tests = testRunsOf(repository).some(({ job }) => job.system === "github");
+  return tests ? [] : otherSystems(repository).filter(({ name }) => name !== "GitLab CI");
 }

@@ -17,7 +17,22 @@ const DEPLOYING =
  * deploysOf(repository).filter(({ job }) => !job.environment);
  */
 export function deploysOf(repository: Repository): Delivery[] {
-  return repository.once("deploys", () => delivered(repository, DEPLOYING, deploys));
+  return repository.once("deploys", () => {
+    const found = delivered(repository, DEPLOYING, deploys);
+    // A job that is called so and runs something does so, by whatever means.
+    const called = ciOf(repository).jobs.flatMap(({ github, file }): Delivery[] => {
+      if (!github || github.workflow.kind === "action") return [];
+      const { job } = github;
+      const isNamed = /(^|[-_ ])deploy(ment)?($|[-_ ])/i.test(job.id) &&
+        !/docs|pages|preview/i.test(job.id);
+      const isPages = job.steps.some(({ uses }) => /pages/.test(uses?.repository ?? ""));
+      const runs = job.steps.some(({ run }) => run !== null);
+      return isNamed && runs && !isPages && !found.some((one) => one.job === job)
+        ? [{ ...github, what: `it is called ${job.id}`, line: job.line, file }]
+        : [];
+    });
+    return [...found, ...called];
+  });
 }
 
 const PUBLISHING =

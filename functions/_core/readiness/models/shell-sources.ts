@@ -90,3 +90,9 @@ function runText({ text }: RepositoryFile, line: number, endLine: number): strin
   }
   return kept.join("\n");
 }
+
+/** Whether a text that could not be read whole speaks of downloads: only then does it matter to those who ask. */
+export function mayDownload(repository: Repository, { file, step }: ShellSource): boolean {
+  const text = step?.step.run?.text ?? repository.file(file)?.text ?? "";
+  return /\b(curl|wget)\b/.test(text);
+}

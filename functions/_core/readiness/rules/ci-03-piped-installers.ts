@@ -1,7 +1,7 @@
 import { gap, quote, strength, unknown } from "../evidence.ts";
 import { type Download, downloadOf, piped } from "../models/downloads.ts";
 import { holdsSecrets } from "../models/job-secrets.ts";
-import { type ShellSource, shellSources } from "../models/shell-sources.ts";
+import { mayDownload, type ShellSource, shellSources } from "../models/shell-sources.ts";
 import { stepsOf, unreadWorkflows, workflowsOf } from "../models/workflows.ts";
 import type { Repository } from "../repository.ts";
 import { conclude, type Evidence, type Rule, type Severity } from "../rule.ts";
@@ -19,7 +19,7 @@ export const pipedInstallers: Rule = {
     "download to a file, compare its SHA-256, then run it; or use the vendor's package or pinned action",
   check(repository) {
     const sources = shellSources(repository);
-    const evidence = sources.flatMap((source) => judge(source));
+    const evidence = sources.flatMap((source) => judge(repository, source));
     evidence.push(...inPowerShell(repository), ...unreadWorkflows(workflowsOf(repository)));
     const first = sources[0];
     if (first) {
@@ -30,7 +30,7 @@ export const pipedInstallers: Rule = {
   },
 };
 
-function judge(source: ShellSource): Evidence[] {
+function judge(repository: Repository, source: ShellSource): Evidence[] {
   const { file, shell, step, kind } = source;
   const evidence = shell.commands.flatMap((command): Evidence[] => {
     const download = downloadOf(command);
@@ -41,7 +41,7 @@ function judge(source: ShellSource): Evidence[] {
     const weight: { severity?: Severity } = isManual ? { severity: "p2" } : job;
     return [gap(file, command.line, says(download, runner.program, step !== null), weight)];
   });
-  if (evidence.length === 0 && shell.problem) {
+  if (evidence.length === 0 && shell.problem && mayDownload(repository, source)) {
     return [unknown(file, shell.problem.line, `the shell here can't be read`)];
   }
   return evidence;

@@ -2,7 +2,7 @@ import { gap, quote, strength, unknown, weakness } from "../evidence.ts";
 import { type Download, downloadOf } from "../models/downloads.ts";
 import { dockerfiles } from "../models/dockerfiles.ts";
 import { type Command, isShell, type Shell } from "../models/shell.ts";
-import { type ShellSource, shellSources } from "../models/shell-sources.ts";
+import { mayDownload, type ShellSource, shellSources } from "../models/shell-sources.ts";
 import type { Repository } from "../repository.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 
@@ -17,7 +17,7 @@ export const unverifiedDownloads: Rule = {
   title: "What is downloaded and run is compared with a checksum or a signature first",
   remedy: "write the SHA-256 down beside the version, and check it before anything runs the file",
   check(repository) {
-    const evidence = shellSources(repository).flatMap(judge);
+    const evidence = shellSources(repository).flatMap((source) => judge(repository, source));
     evidence.push(...added(repository));
     return conclude(evidence, {
       status: "not-applicable",
@@ -26,7 +26,8 @@ export const unverifiedDownloads: Rule = {
   },
 };
 
-function judge({ file, shell, kind }: ShellSource): Evidence[] {
+function judge(repository: Repository, source: ShellSource): Evidence[] {
+  const { file, shell, kind } = source;
   const downloads = shell.commands.flatMap((command) => downloadOf(command) ?? []);
   if (downloads.length === 0) return [];
   const check = shell.commands.find(verifies);
@@ -47,7 +48,7 @@ function judge({ file, shell, kind }: ShellSource): Evidence[] {
       ? [gap(file, command.line, message, manual)]
       : [weakness(file, command.line, message, { severity: "p2" })];
   });
-  return shell.problem && evidence.length === 0
+  return shell.problem && evidence.length === 0 && mayDownload(repository, source)
     ? [unknown(file, shell.problem.line, "the shell here can't be read")]
     : evidence;
 }

@@ -1,5 +1,5 @@
 import { gap, strength, weakness } from "../evidence.ts";
-import { otherSystems } from "../models/gitlab.ts";
+import { unseenSystems } from "../models/ci-absence.ts";
 import type { ScannerClass } from "../models/scanner-tools.ts";
 import { type Found, scannersOf } from "../models/scanners.ts";
 import { unreadWorkflows, workflowsOf } from "../models/workflows.ts";
@@ -72,7 +72,7 @@ function judge(
       `${hook.tool} looks for ${looksFor} on developers' machines, nothing enforces it`;
     return [gap(hook.file, hook.line, message, isLesser ? { severity: "p2" } : {})];
   }
-  const [other] = otherSystems(repository).filter(({ name }) => name !== "GitLab CI");
+  const [other] = unseenSystems(repository);
   const home = workflowsOf(repository).all[0]?.file ?? other?.file ?? ".github/workflows";
   const message = `nothing in CI looks for ${CLASSES[looksFor]}`;
   if (other || isPartial) {

@@ -1,5 +1,5 @@
 import { gap, strength } from "../evidence.ts";
-import { otherSystems } from "../models/gitlab.ts";
+import { unseenSystems } from "../models/ci-absence.ts";
 import { type Found, scannersOf } from "../models/scanners.ts";
 import { unreadWorkflows, workflowsOf } from "../models/workflows.ts";
 import { conclude, type Rule } from "../rule.ts";
@@ -28,7 +28,7 @@ export const scannerGates: Rule = {
     for (const { tool, file, line } of found.filter((one) => !one.soft)) {
       evidence.push(strength(file, line, `${tool} fails the job`));
     }
-    const others = otherSystems(repository);
+    const others = unseenSystems(repository);
     return conclude(evidence, {
       status: others.length > 0 ? "unknown" : "not-applicable",
       summary: "CI has no scanner (CI-09 says which)",

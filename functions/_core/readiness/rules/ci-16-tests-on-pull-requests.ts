@@ -1,6 +1,6 @@
 import { gap, strength, unknown, weakness } from "../evidence.ts";
 import type { CiJob } from "../models/ci-commands.ts";
-import { otherSystems } from "../models/gitlab.ts";
+import { unseenSystems } from "../models/ci-absence.ts";
 import { type Component, componentsOf, type TestRun, testRunsOf } from "../models/tests.ts";
 import { at, items, text } from "../yaml-node.ts";
 import { unreadWorkflows, workflowsOf } from "../models/workflows.ts";
@@ -56,7 +56,7 @@ function judge(
   if (late) {
     return weakness(late.file, late.line, `the ${kind}'s tests run, but not on pull requests`);
   }
-  const other = otherSystems(repository).find(({ name }) => name !== "GitLab CI");
+  const [other] = unseenSystems(repository);
   if (other || isPartial) {
     return unknown(other?.file ?? file, null, `whether CI runs the ${kind}'s tests can't be read`);
   }

@@ -1,6 +1,7 @@
-import { gap, strength, unknown } from "../evidence.ts";
+import { gap, strength, unknown, weakness } from "../evidence.ts";
 import type { Attribute } from "../models/backup-commands.ts";
 import { dutiesOf } from "../models/backups.ts";
+import type { Repository } from "../repository.ts";
 import { conclude, type Evidence, type Rule, type Severity } from "../rule.ts";
 
 const ASKED: [Attribute, string, string, Severity][] = [
@@ -32,6 +33,8 @@ export const backupQuality: Rule = {
     const evidence = ASKED.map(([attribute, has, lacks, severity]): Evidence => {
       const holder = made.find(({ attributes }) => attributes.has(attribute));
       if (holder) return strength(holder.file, holder.line, `the backup ${has}`);
+      const page = attribute === "retention" ? retentionIn(repository) : null;
+      if (page) return page;
       return first.isManaged
         ? unknown(first.file, first.line, `whether the provider's backup ${has} can't be seen`)
         : gap(first.file, first.line, `the backup ${lacks}`, { severity });
@@ -39,3 +42,26 @@ export const backupQuality: Rule = {
     return conclude(evidence, { status: "unknown", summary: "nothing was looked at" });
   },
 };
+
+/** What a bucket removes by itself: seen in Terraform, or only written about. */
+function retentionIn(repository: Repository): Evidence | null {
+  for (const { path, text } of repository.matching(/\.(tf|md|mdx|rst|sh|ya?ml)$/)) {
+    const isCode = /\.tf$/.test(path);
+    const at = (text ?? "").search(
+      isCode
+        ? /_lifecycle_configuration"|lifecycle_rules?\s*\{/
+        : /\b(kept|keeps|retention|retained|object lock|lifecycle)\b[^\n]{0,80}\b\d+ (days|weeks|months|years)|\b\d+ (days|weeks|months|years)\b[^\n]{0,60}\b(retention|object lock)/i,
+    );
+    if (at < 0 || !text || !/backup|dump/i.test(text)) continue;
+    const line = text.slice(0, at).split("\n").length;
+    return isCode ? strength(path, line, "the bucket removes what is old") : weakness(
+      path,
+      line,
+      "how long backups are kept is written down, what keeps to it isn't here",
+      {
+        severity: "p2",
+      },
+    );
+  }
+  return null;
+}
