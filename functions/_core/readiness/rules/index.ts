@@ -2,7 +2,9 @@ import type { Rule } from "../rule.ts";
 import { roots } from "./cfg-01-roots.ts";
 import { typedSettings } from "./cfg-02-typed-settings.ts";
 import { environmentDefault } from "./cfg-03-environment-default.ts";
+import { apiDocs } from "./cfg-05-api-docs.ts";
 import { corsCredentials } from "./cfg-06-cors-credentials.ts";
+import { documentedVariables } from "./cfg-08-documented-variables.ts";
 import { secretDefault } from "./sec-01-secret-default.ts";
 import { emptySecret } from "./sec-02-empty-secret.ts";
 import { secretType } from "./sec-03-secret-type.ts";
@@ -48,6 +50,10 @@ import { rowSecurity } from "./db-01-row-security.ts";
 import { forcedRowSecurity } from "./db-02-forced-row-security.ts";
 import { openPolicies } from "./db-03-open-policies.ts";
 import { tenantColumn } from "./db-04-tenant-column.ts";
+import { requestContext } from "./db-05-request-context.ts";
+import { clientTenant } from "./db-06-client-tenant.ts";
+import { connectionPool } from "./db-07-connection-pool.ts";
+import { statementTimeout } from "./db-08-statement-timeout.ts";
 import { migrationHeads } from "./db-11-migration-heads.ts";
 import { downgrades } from "./db-12-downgrades.ts";
 import { destructiveMigrations } from "./db-14-destructive-migrations.ts";
@@ -85,7 +91,9 @@ export const RULES: readonly Rule[] = [
   roots,
   typedSettings,
   environmentDefault,
+  apiDocs,
   corsCredentials,
+  documentedVariables,
   secretDefault,
   emptySecret,
   secretType,
@@ -131,6 +139,10 @@ export const RULES: readonly Rule[] = [
   forcedRowSecurity,
   openPolicies,
   tenantColumn,
+  requestContext,
+  clientTenant,
+  connectionPool,
+  statementTimeout,
   migrationHeads,
   downgrades,
   destructiveMigrations,

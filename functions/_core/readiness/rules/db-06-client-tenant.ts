@@ -1,0 +1,231 @@
+import { type Call, code, type CodeFile, type Expr, type Fn, withCode } from "../models/code.ts";
+import { last, literal, type Names, names, option, walk } from "../models/names.ts";
+import { hasServer, place, unreadSources } from "../models/servers.ts";
+import type { Repository } from "../repository.ts";
+import { conclude, type Evidence, type Rule } from "../rule.ts";
+
+const HEADER =
+  /^x[-_](\w+[-_])?(tenant|org|organi[sz]ation|workspace|account|company)([-_]?(id|slug|key|name))?$/i;
+const PARAM = /^x_(\w+_)?(tenant|org|organi[sz]ation|workspace|account|company)(_?(id|slug))?$/i;
+/** What asks whether the caller belongs to the tenant, by the words of its name. */
+const ASKS =
+  /member|belong|authori[sz]|permission|(^|_)access|can[A-Z_]|ensure|assert|verify|validate|require|check|allow|role|compare_digest|timingSafeEqual|hmac|signature|decode|jwt/i;
+/** Who asks: a comparison with it, or a query by it, is a check. */
+const CALLER =
+  /(^|[._])(current_?user|user|caller|principal|claims?|token|session|member(ship)?s?|identity|payload|actor|subject|auth)([._]|$|Id$|_id$)/i;
+
+/** Whoever may name the tenant in a header may read every tenant, unless somebody asks whether they belong to it. */
+export const clientTenant: Rule = {
+  id: "DB-06",
+  name: "client-tenant",
+  area: "db",
+  severity: "p0",
+  confidence: "medium",
+  section: 2,
+  title: "A tenant that the client names is checked against who is asking",
+  remedy:
+    "take the tenant from the verified session, or check the caller's membership before it is used",
+  check: withCode((repository) => {
+    const evidence = readers(repository).flatMap((one) => judge(repository, one));
+    if (evidence.some(({ kind }) => kind === "strength")) {
+      evidence.push(...unreadSources(repository));
+    }
+    return conclude(unique(evidence), {
+      status: "not-applicable",
+      summary: hasServer(repository) ? "no tenant is taken from a header" : "no back end was found",
+    });
+  }),
+};
+
+type Reader = { file: CodeFile; fn: Fn; line: number; header: string; variables: Set<string> };
+
+/** The functions that read a tenant from a header, and what they call it. */
+function readers(repository: Repository): Reader[] {
+  const found: Reader[] = [];
+  for (const file of code(repository)) {
+    if (file.directives.includes("use client")) continue;
+    for (const fn of file.functions) {
+      for (const param of fn.params) {
+        const call = headerDefault(param.default) ?? headerDefault(param.annotation);
+        if (!call) continue;
+        const alias = literal(option(call, "alias"));
+        if (!HEADER.test(alias ?? "") && (alias !== null || !PARAM.test(param.name))) continue;
+        found.push({
+          file,
+          fn,
+          line: param.line,
+          header: alias ?? param.name.replaceAll("_", "-"),
+          variables: new Set([param.name]),
+        });
+      }
+    }
+    for (const one of file.statements) {
+      if (!one.fn) continue;
+      const header = headerIn(one.value);
+      if (header === null) continue;
+      const variables = new Set<string>();
+      if (one.kind === "assign" && one.target) variables.add(one.target);
+      found.push({ file, fn: one.fn, line: one.line, header, variables });
+    }
+  }
+  return found;
+}
+
+function headerDefault(expr: Expr | null): Call | null {
+  if (!expr) return null;
+  for (const one of walk(expr)) {
+    if (one.kind === "call" && last(one.call.callee) === "Header") return one.call;
+  }
+  return null;
+}
+
+/** `request.headers.get("X-Tenant-Id")`, `req.headers["x-tenant-id"]`, `req.header(…)`, `c.req.header(…)`. */
+function headerIn(expr: Expr): string | null {
+  for (const one of walk(expr)) {
+    if (one.kind === "call") {
+      const name = literal(one.call.args[0]);
+      const isRead = /(headers(\(\))?\.get|\.header|\.getHeader|META\.get|^header)$/.test(
+        one.call.callee,
+      );
+      if (name !== null && isRead && isTenantHeader(name)) return name;
+    }
+    const member = one.kind === "name" ? /headers\.([\w-]+)$/.exec(one.name)?.[1] : undefined;
+    if (member && isTenantHeader(member)) return member;
+    if (one.kind === "index") {
+      const name = literal(one.key);
+      const of = one.of.kind === "name" ? one.of.name : "";
+      if (name !== null && /headers$|META$/.test(of) && isTenantHeader(name)) return name;
+    }
+  }
+  return null;
+}
+
+function isTenantHeader(name: string): boolean {
+  return HEADER.test(name.replace(/^HTTP_/, "").replaceAll("_", "-"));
+}
+
+function judge(repository: Repository, reader: Reader): Evidence[] {
+  const { file, fn, line, header, variables } = reader;
+  const all = names(repository);
+  const own = file.statements.filter((one) => one.fn === fn);
+  for (const one of own) {
+    if (one.kind === "assign" && one.target && mentions(one.value, variables)) {
+      variables.add(one.target);
+    }
+  }
+  const uses = own.filter(({ value, line: at, kind }) =>
+    mentions(value, variables) || (kind === "return" && headerIn(value) !== null && at === line)
+  );
+  const isDeclared = uses.length === 0 && own.every(({ value }) => headerIn(value) === null);
+  if (isDeclared) {
+    return [
+      place(
+        "weakness",
+        { file, line },
+        `${header} is declared and never used: callers believe that it counts`,
+        "p2",
+      ),
+    ];
+  }
+  const check = checkIn(all, file, fn, variables, 0);
+  if (check) {
+    return [
+      place(
+        "strength",
+        { file: check.file, line: check.line },
+        `the tenant of ${header} is checked (${check.what})`,
+      ),
+    ];
+  }
+  const isKept = own.some(({ kind, target, value }) =>
+    (kind === "assign" && /(^|\.)(state|context|locals|g|req|request|info)\./.test(target ?? "") &&
+      mentions(value, variables)) ||
+    [...walk(value)].some((each) =>
+      each.kind === "call" && /^(set|run|enterWith)$/.test(last(each.call.callee)) &&
+      mentions(each, variables)
+    )
+  );
+  const checker = isKept
+    ? code(repository).flatMap((each) => each.functions.map((one) => ({ each, one })))
+      .find(({ one }) => /member/i.test(one.name) && one !== fn)
+    : null;
+  if (checker) {
+    return [
+      place(
+        "unknown",
+        { file, line },
+        `${header} is kept for later; whether ${checker.one.name} is asked before it is used can't be told`,
+      ),
+    ];
+  }
+  return [
+    place(
+      "gap",
+      { file, line },
+      `the tenant comes from ${header}, and nothing asks whether the caller belongs to it`,
+    ),
+  ];
+}
+
+type Check = { file: CodeFile; line: number; what: string };
+
+/** A call that asks, or an expression that holds both the tenant and who is asking; two functions deep. */
+function checkIn(
+  all: Names,
+  file: CodeFile,
+  fn: Fn,
+  variables: ReadonlySet<string>,
+  depth: number,
+): Check | null {
+  for (const one of file.statements) {
+    if (one.fn !== fn) continue;
+    for (const part of walk(one.value)) {
+      if (part.kind !== "call" || !mentions(part, variables)) continue;
+      const { callee } = part.call;
+      if (ASKS.test(last(callee)) && !/header|parse|UUID$/i.test(last(callee))) {
+        return { file, line: one.line, what: last(callee) };
+      }
+    }
+    if (
+      mentions(one.value, variables) &&
+      namesOf(one.value).some((name) => CALLER.test(name) && !variables.has(name))
+    ) {
+      const isTelling = one.kind === "test" || one.kind === "assign" || one.kind === "return" ||
+        one.kind === "expression";
+      if (isTelling) return { file, line: one.line, what: "by who is asking" };
+    }
+    for (const part of walk(one.value)) {
+      if (part.kind !== "call" || depth > 1 || !mentions(part, variables)) continue;
+      const target = all.define(file, part.call.callee);
+      if (target?.kind !== "function" || target.fn === fn) continue;
+      const passed = new Set(target.fn.params.flatMap((param, index) => {
+        const given = part.call.args[index] ??
+          part.call.named.find(({ name }) => name === param.name)?.value;
+        return given && mentions(given, variables) ? [param.name] : [];
+      }));
+      const inner = checkIn(all, target.file, target.fn, passed, depth + 1);
+      if (inner) return inner;
+    }
+  }
+  return null;
+}
+
+function namesOf(expr: Expr): string[] {
+  return [...walk(expr)].flatMap((one) =>
+    one.kind === "name" ? [one.name] : one.kind === "call" ? [one.call.callee] : []
+  );
+}
+
+function mentions(expr: Expr, variables: ReadonlySet<string>): boolean {
+  return namesOf(expr).some((name) =>
+    variables.has(name) || variables.has(name.split(".")[0] ?? "")
+  );
+}
+
+function unique(evidence: readonly Evidence[]): Evidence[] {
+  const seen = new Set<string>();
+  return evidence.filter(({ kind, file, line, message }) => {
+    const key = `${kind} ${file} ${line} ${message}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
