@@ -12,6 +12,8 @@ export type FunctionsHost = AsyncDisposable & {
   url: string;
   /** `${url}/functions/v1`, what the Vault secret bulkhead_functions_url holds. */
   functionsUrl: string;
+  /** The process, to see what it costs. */
+  pid: number;
   /** What the functions wrote to stderr. */
   log(): string;
   /** End it as the platform does: at once, in the middle of whatever it does. */
@@ -96,6 +98,7 @@ export async function startFunctions(options: {
   return {
     url,
     functionsUrl: `${url}/functions/v1`,
+    pid: child.pid ?? 0,
     log: () => log,
     kill: () => stop("SIGKILL"),
     stop: () => stop(),
