@@ -2,8 +2,10 @@ import type { Rule } from "../rule.ts";
 import { roots } from "./cfg-01-roots.ts";
 import { typedSettings } from "./cfg-02-typed-settings.ts";
 import { environmentDefault } from "./cfg-03-environment-default.ts";
+import { debugInProduction } from "./cfg-04-debug-in-production.ts";
 import { apiDocs } from "./cfg-05-api-docs.ts";
 import { corsCredentials } from "./cfg-06-cors-credentials.ts";
+import { standalone } from "./cfg-07-standalone.ts";
 import { documentedVariables } from "./cfg-08-documented-variables.ts";
 import { secretDefault } from "./sec-01-secret-default.ts";
 import { emptySecret } from "./sec-02-empty-secret.ts";
@@ -37,15 +39,19 @@ import { deployProtection } from "./ci-18-deploy-protection.ts";
 import { jsLockfiles } from "./ci-19-js-lockfiles.ts";
 import { pythonLocks } from "./ci-20-python-locks.ts";
 import { securityPolicy } from "./ci-21-security-policy.ts";
+import { behindTheProxy } from "./app-01-behind-the-proxy.ts";
 import { clientAddress } from "./app-02-client-address.ts";
+import { proxyHeaders } from "./app-03-proxy-headers.ts";
 import { loginRateLimit } from "./app-04-login-rate-limit.ts";
 import { sharedLimiter } from "./app-05-shared-limiter.ts";
 import { lockout } from "./app-06-lockout.ts";
+import { bodyLimit } from "./app-07-body-limit.ts";
 import { errorDetails } from "./app-08-error-details.ts";
 import { securityHeaders } from "./app-09-security-headers.ts";
 import { sqlText } from "./app-10-sql-text.ts";
 import { timeouts } from "./app-11-timeouts.ts";
 import { burstLimit } from "./app-12-burst-limit.ts";
+import { leanImage } from "./web-09-lean-image.ts";
 import { rowSecurity } from "./db-01-row-security.ts";
 import { forcedRowSecurity } from "./db-02-forced-row-security.ts";
 import { openPolicies } from "./db-03-open-policies.ts";
@@ -56,10 +62,12 @@ import { connectionPool } from "./db-07-connection-pool.ts";
 import { statementTimeout } from "./db-08-statement-timeout.ts";
 import { migrationHeads } from "./db-11-migration-heads.ts";
 import { downgrades } from "./db-12-downgrades.ts";
+import { migrationsOnce } from "./db-13-migrations-once.ts";
 import { destructiveMigrations } from "./db-14-destructive-migrations.ts";
 import { retries } from "./job-01-retries.ts";
 import { jobFailures } from "./job-02-job-failures.ts";
 import { idempotentJobs } from "./job-03-idempotent-jobs.ts";
+import { workerService } from "./job-04-worker-service.ts";
 import { jsonLogs } from "./obs-01-json-logs.ts";
 import { metrics } from "./obs-02-metrics.ts";
 import { loggedSecrets } from "./obs-03-logged-secrets.ts";
@@ -91,8 +99,10 @@ export const RULES: readonly Rule[] = [
   roots,
   typedSettings,
   environmentDefault,
+  debugInProduction,
   apiDocs,
   corsCredentials,
+  standalone,
   documentedVariables,
   secretDefault,
   emptySecret,
@@ -126,15 +136,19 @@ export const RULES: readonly Rule[] = [
   jsLockfiles,
   pythonLocks,
   securityPolicy,
+  behindTheProxy,
   clientAddress,
+  proxyHeaders,
   loginRateLimit,
   sharedLimiter,
   lockout,
+  bodyLimit,
   errorDetails,
   securityHeaders,
   sqlText,
   timeouts,
   burstLimit,
+  leanImage,
   rowSecurity,
   forcedRowSecurity,
   openPolicies,
@@ -145,10 +159,12 @@ export const RULES: readonly Rule[] = [
   statementTimeout,
   migrationHeads,
   downgrades,
+  migrationsOnce,
   destructiveMigrations,
   retries,
   jobFailures,
   idempotentJobs,
+  workerService,
   jsonLogs,
   metrics,
   loggedSecrets,
