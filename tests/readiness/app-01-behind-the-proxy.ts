@@ -46,6 +46,15 @@ export const cases: Cases = {
       files: { Dockerfile, Caddyfile, "compose.yaml": of("ports: ['${BIND}:8000:8000']") },
       status: "unknown",
     },
+    "the proxy that is routed to its own dashboard": {
+      files: {
+        Dockerfile,
+        "compose.yaml":
+          "services:\n  traefik:\n    image: traefik:3.1\n    ports: ['443:443']\n    labels: [traefik.enable=true]\n" +
+          "  api:\n    build: .\n    labels: [traefik.enable=true]\n",
+      },
+      status: "pass",
+    },
     "no proxy": {
       files: {
         Dockerfile,

@@ -16,6 +16,13 @@ export const cases: Cases = {
       files: { "compose.yaml": of("{ db: { condition: service_healthy } }") },
       status: "pass",
     },
+    "a console for people may try again": {
+      files: {
+        "compose.yaml":
+          "services:\n  adminer:\n    image: adminer:5\n    depends_on: [db]\n  db:\n    image: postgres:18\n",
+      },
+      status: "not-applicable",
+    },
     "waiting for another service of the application is not asked for": {
       files: {
         "compose.yaml":

@@ -28,6 +28,16 @@ export const cases: Cases = {
       status: "fail",
       at: ["compose.yaml:4"],
     },
+    "a router that only sends on to https shows nothing": {
+      files: {
+        "compose.yaml": routed(
+          "traefik.http.routers.db.middlewares=https-redirect",
+          "traefik.http.routers.dbs.rule=Host(`db.a.com`)",
+        ),
+      },
+      status: "fail",
+      at: ["compose.yaml:7"],
+    },
     "behind basic auth": {
       files: {
         "compose.yaml": routed(

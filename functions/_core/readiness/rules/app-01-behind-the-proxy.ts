@@ -81,9 +81,11 @@ function behind(repository: Repository, own: readonly Running[]): Set<string> {
     if (project === first.project && known.has(service.name)) found.add(service.name);
   }
   for (const { service } of own) {
-    if (labels(service).some(({ name, value }) => name === "traefik.enable" && value === "true")) {
-      found.add(service.name);
-    }
+    const isRouted = labels(service).some(({ name, value }) =>
+      name === "traefik.enable" && value === "true"
+    );
+    // The proxy itself is routed too, to its dashboard.
+    if (isRouted && known.has(service.name)) found.add(service.name);
   }
   if (proxies.length === 0) return found;
   for (const { directives } of proxyFiles(repository)) {

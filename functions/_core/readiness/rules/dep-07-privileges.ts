@@ -7,7 +7,6 @@ import { conclude, type Evidence, type Rule, type Severity } from "../rule.ts";
 import { items, text } from "../yaml-node.ts";
 
 const WIDE = /^(ALL|SYS_ADMIN|SYS_MODULE|SYS_PTRACE|SYS_RAWIO|DAC_READ_SEARCH|BPF)$/;
-const LIGHTER: Record<Severity, Severity> = { p0: "p1", p1: "p2", p2: "p2" };
 
 /** Each of these is the host itself: whoever gets into the container has it. */
 export const privileges: Rule = {
@@ -54,11 +53,15 @@ function judge(service: Service, { isProduction }: Project): Evidence[] {
   const { name } = service;
   const evidence: Evidence[] = [];
   const add = (file: string, line: number, message: string, severity: Severity) => {
-    const more = isProduction
-      ? { severity, isProduction }
-      // Its file may bear a name of production; it is not what production runs.
-      : { severity: LIGHTER[severity], isProduction: true };
-    evidence.push((severity === "p2" ? weakness : gap)(file, line, message, more));
+    const more = { severity, isProduction: true };
+    if (isProduction) {
+      evidence.push((severity === "p2" ? weakness : gap)(file, line, message, more));
+    } // On a developer's machine a proxy has the socket, and a browser the host's memory.
+    else if (severity === "p0") {
+      evidence.push(
+        weakness(file, line, `${message}, in development`, { ...more, severity: "p2" }),
+      );
+    }
   };
   const privileged = value(service, "privileged");
   if (privileged && textAt(service, "privileged") === "true") {

@@ -1,6 +1,7 @@
 import { gap, strength } from "../evidence.ts";
 import { dependencies } from "../models/compose-service.ts";
 import { running, unreadCompose, withoutCompose } from "../models/running.ts";
+import { isTool } from "./dep-13-admin-tools.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 
 /** A database that has started is not one that answers. */
@@ -24,7 +25,7 @@ export const waitsForHealth: Rule = {
           evidence.push(strength(file, line, `${what} the health of ${name}`));
         } else if (condition === "service_completed_successfully") {
           evidence.push(strength(file, line, `${what} the end of ${name}`));
-        } else if (other?.kind === "store") {
+        } else if (other?.kind === "store" && !isTool(service)) {
           evidence.push(
             gap(file, line, `${what} the start of ${name} alone`, { isProduction: true }),
           );

@@ -40,7 +40,8 @@ export const adminTools: Rule = {
   },
 };
 
-function isTool(service: Service): boolean {
+/** Whether a service is a console for people, not a part of the application. */
+export function isTool(service: Service): boolean {
   const image = textAt(service, "image") ?? "";
   return TOOLS.test(image) || NAMED.test(service.name);
 }
@@ -59,6 +60,11 @@ function judge(repository: Repository, service: Service): Evidence[] {
   }
   for (const router of traefikRouters(repository)) {
     if (router.service !== service || !router.rule) continue;
+    // A router that sends everybody on to https shows nothing itself.
+    if (
+      router.middlewares.length > 0 &&
+      router.middlewares.every((one) => /redirect|https/i.test(one))
+    ) continue;
     const { file, line } = router.at;
     const guard = guardOf(repository, router.middlewares);
     if (guard === "yes") evidence.push(strength(file, line, `${name} is routed behind a guard`));
