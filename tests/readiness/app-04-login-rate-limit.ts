@@ -168,6 +168,22 @@ urlpatterns = [path("api/login/", LoginView.as_view())]
       },
       status: "fail",
     },
+    "the token view of Django's REST framework, which sets no throttles": {
+      files: {
+        "shop/urls.py": `from django.urls import path
+from rest_framework.authtoken.views import obtain_auth_token
+from rest_framework_simplejwt.views import TokenObtainPairView
+urlpatterns = [
+    path("api/keys/", obtain_auth_token),
+    path("api/token/", TokenObtainPairView.as_view()),
+]
+`,
+        "shop/settings.py":
+          'REST_FRAMEWORK = {"DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"]}\n',
+      },
+      status: "fail",
+      at: ["shop/urls.py:5"],
+    },
     "an Express login with nothing before it": {
       files: {
         "api/app.ts": EXPRESS_APP("const app = express();"),

@@ -76,6 +76,24 @@ app.add_middleware(RateLimitMiddleware)
       },
       status: "warn",
     },
+    "its own dependency that counts in Redis": {
+      files: {
+        "app/limits.py": `class RateLimiter:
+    async def __call__(self, request):
+        if await redis_client.incr("x") > 5:
+            raise HTTPException(429)
+
+login_limiter = RateLimiter()
+`,
+        "app/main.py": `from fastapi import Depends, FastAPI
+from app.limits import login_limiter
+app = FastAPI()
+@app.post("/login", dependencies=[Depends(login_limiter)])
+def login(): ...
+`,
+      },
+      status: "pass",
+    },
     "no limiter is another rule's matter": {
       files: { "app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n" },
       status: "not-applicable",

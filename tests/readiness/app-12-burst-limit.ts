@@ -151,6 +151,16 @@ app.post("/orders", async (req, res) => {
       },
       status: "fail",
     },
+    "a view set of Django, without and with throttles": {
+      files: {
+        "shop/urls.py":
+          'from shop.views import OrderViewSet, PriceViewSet\nrouter.register("orders", OrderViewSet)\nrouter.register("prices", PriceViewSet)\n',
+        "shop/views.py":
+          "import django\nclass OrderViewSet(ModelViewSet): ...\nclass PriceViewSet(ModelViewSet):\n    throttle_classes = [UserRateThrottle]\n",
+      },
+      status: "warn",
+      at: ["shop/urls.py:2"],
+    },
     "nothing writes": {
       files: {
         "app/main.py":

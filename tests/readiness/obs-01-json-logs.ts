@@ -118,6 +118,14 @@ handler.setFormatter(Structured())
       },
       status: "pass",
     },
+    "Django's LOGGING for people": {
+      files: {
+        "shop/settings.py":
+          'import django\nLOGGING = {"formatters": {"verbose": {"format": "%(message)s"}}}\n',
+      },
+      status: "fail",
+      at: ["shop/settings.py:2"],
+    },
     "console alone": {
       files: { "src/app.ts": `${EXPRESS}console.log("up");\n` },
       status: "fail",

@@ -50,7 +50,7 @@ export function logins(repository: Repository): Login[] {
   return repository.once("logins", () => {
     const found: Login[] = [];
     for (const route of routes(repository).routes) {
-      const purpose = purposeOf(route) ?? sessionOf(repository, route);
+      const purpose = purposeOf(route) ?? viewOf(route) ?? sessionOf(repository, route);
       if (purpose !== null && !isDelegated(repository, route)) found.push({ route, purpose });
     }
     return [...found, ...packaged(repository)];
@@ -76,6 +76,22 @@ function purposeOf(route: Route): Purpose | null {
   const isToken = /^tokens?$/i.test(tail) && (segments.length === 1 ||
     segments.some((one) => /^(auth\w*|oauth2?|login|jwt|security)$/i.test(one)));
   return isToken && !/refresh/.test(route.handler?.name ?? "") ? "login" : null;
+}
+
+/** A view that a package brings for logins, whatever its path is called. */
+function viewOf(route: Route): Purpose | null {
+  if (route.kind !== "generated") return null;
+  const names = route.guards.flatMap(({ value }) =>
+    value.kind === "name" ? [last(value.name)] : []
+  );
+  if (
+    names.some((one) =>
+      /^(obtain_auth_token|ObtainAuthToken|TokenObtain\w*View|LoginView)$/.test(one)
+    )
+  ) {
+    return "login";
+  }
+  return names.some((one) => /^PasswordReset(View|ConfirmView)$/.test(one)) ? "reset" : null;
 }
 
 /** `POST /sessions` is a login where its handler looks at a password. */

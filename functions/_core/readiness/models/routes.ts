@@ -150,6 +150,8 @@ class RouteReader {
       } else if (name === "Route" && literal(call.args[0])?.startsWith("/")) {
         const handler = option(call, "endpoint") ?? call.args[1];
         this.#add(file, call, { path: call.args[0], handler, owner: "" });
+      } else if (name === "register" && call.args[1]?.kind === "name") {
+        this.#viewSet(file, call, call.args[1].name);
       } else if (/^(path|re_path|url)$/.test(call.callee) && call.args.length >= 2) {
         this.#django(file, call);
       } else if (name === "add_middleware" && call.args[0]) {
@@ -280,6 +282,34 @@ class RouteReader {
     });
   }
 
+  /** `router.register("users", UserViewSet)`: the framework makes a route of each method. */
+  #viewSet(file: CodeFile, call: Call, name: string): void {
+    if (!/View(Set)?$/.test(name)) return;
+    const found = this.#names.define(file, name);
+    const guards: Guard[] = [];
+    if (found?.kind === "class") {
+      for (const one of found.file.statements) {
+        if (one.klass !== found.klass || one.fn !== null) continue;
+        if (!/^throttle_(classes|scope)$/.test(one.target ?? "")) continue;
+        const mark: Expr = { kind: "name", name: one.target ?? "", line: one.line };
+        guards.push(guard(found.file, mark));
+      }
+    }
+    const reads = found?.kind === "class" &&
+      found.klass.bases.some((base) => /ReadOnly/.test(base));
+    this.#routes.push({
+      methods: reads ? ["GET"] : ["GET", "POST", "PUT", "DELETE"],
+      path: `/${literal(call.args[0]) ?? ""}`,
+      file,
+      line: call.line,
+      handler: null,
+      handlerFile: file,
+      guards,
+      kind: "http",
+      owner: "",
+    });
+  }
+
   /** `path("login/", LoginView.as_view())`, `path("api/", include("users.urls"))`. */
   #django(file: CodeFile, call: Call): void {
     const [first, view] = call.args;
@@ -334,6 +364,9 @@ class RouteReader {
     }
     if (view.kind === "call" && !isClass) guards.push(guard(file, view));
     const isGenerated = found === null || found.kind === "external";
+    if (isGenerated && name !== "") {
+      guards.push(guard(file, { kind: "name", name, line: call.line }));
+    }
     this.#routes.push({
       methods: ["ANY"],
       path: `/${path.replace(/[\^$]/g, "")}`,

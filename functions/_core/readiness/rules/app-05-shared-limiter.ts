@@ -1,7 +1,8 @@
 import { conclude, type Evidence, type Rule } from "../rule.ts";
-import { code, type CodeFile, type Expr, withCode } from "../models/code.ts";
-import { mountedLimits } from "../models/limiters.ts";
+import { code, type CodeFile, type Expr, type Fn, type Klass, withCode } from "../models/code.ts";
+import { limiterIn, mountedLimits } from "../models/limiters.ts";
 import { last, type Names, names, option, walk } from "../models/names.ts";
+import { type Guard, routes } from "../models/routes.ts";
 import { edge, place, processes } from "../models/servers.ts";
 
 /** Packages that keep counts in memory unless they are given a store, and the options that give one. */
@@ -92,16 +93,25 @@ export const sharedLimiter: Rule = {
 
     /** Limiters that the repository wrote itself: what they are made of says where they count. */
     function own(): Evidence[] {
-      return mountedLimits(repository).flatMap(({ mount, limit }): Evidence[] => {
-        const [name = ""] = [...walk(mount.value)].flatMap((one) =>
-          one.kind === "name" && !one.name.endsWith("add_middleware") ? [one.name] : []
-        );
-        const found = all.define(mount.file, name);
-        if (!/limit|throttl|brute/i.test(name)) return [];
-        if (found?.kind !== "class" && found?.kind !== "function") return [];
-        const at = { file: limit.file, line: limit.line };
+      const wired: { guard: Guard; at: { file: CodeFile; line: number } }[] = [
+        ...mountedLimits(repository).map(({ mount, limit }) => ({ guard: mount, at: limit })),
+        ...routes(repository).routes.flatMap(({ guards }) => guards)
+          .filter(({ file, value }) => limiterIn(all, file, value) !== null)
+          .map((guard) => ({ guard, at: guard })),
+      ];
+      const done = new Set<unknown>();
+      return wired.flatMap(({ guard, at: { file, line } }): Evidence[] => {
+        const name = [...walk(guard.value)].flatMap((one) =>
+          one.kind === "name" ? [one.name] : one.kind === "call" ? [one.call.callee] : []
+        ).find((one) =>
+          /limit|throttl|brute/i.test(last(one))
+        ) ?? "";
+        const found = classOrFunction(all, guard.file, name);
+        if (found === null || done.has(found.made)) return [];
+        done.add(found.made);
+        const at = { file, line };
         const inside = found.file.statements.filter((one) =>
-          found.kind === "class" ? one.klass === found.klass : one.fn === found.fn
+          one.klass === found.made || one.fn === found.made
         );
         const names = inside.flatMap((one) => [...walk(one.value)]).flatMap((one) =>
           one.kind === "name" ? [one.name] : one.kind === "call" ? [one.call.callee] : []
@@ -152,4 +162,25 @@ function storeOf(all: Names, file: CodeFile, value: Expr): "memory" | "shared" |
     }
   }
   return "unknown";
+}
+
+/** The class or function behind a name, through an alias (`Annotated[None, Depends(limiter)]`) or an instance. */
+function classOrFunction(
+  all: Names,
+  file: CodeFile,
+  name: string,
+  steps = 0,
+): { file: CodeFile; made: Klass | Fn } | null {
+  const found = name === "" || steps > 3 ? null : all.define(file, name);
+  if (found?.kind === "class") return { file: found.file, made: found.klass };
+  if (found?.kind === "function") return { file: found.file, made: found.fn };
+  if (found?.kind !== "value") return null;
+  for (const one of walk(found.value)) {
+    const inner = one.kind === "name" ? one.name : one.kind === "call" ? one.call.callee : "";
+    const next = /limit|throttl|brute/i.test(last(inner))
+      ? classOrFunction(all, found.file, inner, steps + 1)
+      : null;
+    if (next) return next;
+  }
+  return null;
 }

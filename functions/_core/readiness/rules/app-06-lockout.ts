@@ -27,7 +27,8 @@ export const lockout: Rule = {
       if (purpose !== "login") continue;
       const packaged = djangoLists(repository).find(({ list, value }) =>
         (list === "MIDDLEWARE" && /^axes\.|defender\./.test(value)) ||
-        (list.endsWith("APPS") && /^allauth(\.account)?$/.test(value))
+        (list.endsWith("APPS") && /^allauth(\.account)?$/.test(value) &&
+          /account|allauth/.test(route.path))
       );
       if (packaged && route.file.language === "python") {
         evidence.push(

@@ -47,6 +47,11 @@ export const jsonLogs: Rule = {
             ),
           );
         } else if (!isDev) evidence.push(place("strength", at, `${wiring.what} writes JSON`));
+        else {
+          const message =
+            `${wiring.what} is set up, and production as it is by default does not use it for JSON`;
+          evidence.push(place("gap", at, message));
+        }
       }
       evidence.push(...configured(file));
     }
@@ -200,9 +205,9 @@ function configured(file: CodeFile): Evidence[] {
       (part.kind === "name" && JSON_NAME.test(part.name)) ||
       (part.kind === "call" && JSON_NAME.test(part.call.callee))
     );
-    return isJson
-      ? [place("strength", { file, line: one.line }, "LOGGING has a JSON formatter")]
-      : [];
+    const at = { file, line: one.line };
+    if (isJson) return [place("strength", at, "LOGGING has a JSON formatter")];
+    return one.value.kind === "map" ? [place("gap", at, "LOGGING has no JSON formatter")] : [];
   });
 }
 
