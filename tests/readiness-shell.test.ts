@@ -114,6 +114,7 @@ describe("toolOf()", () => {
       ["python3 -m pip install x", "pip install x"],
       ["python app.py -m x", "python app.py -m x"],
       ["coverage run -m pytest", "pytest"],
+      ["uv run coverage run --source=app -m pytest -q", "pytest -q"],
       ["npx @cyclonedx/cdxgen@10 -o x", "cdxgen -o x"],
     ] as const
   ) {

@@ -16,6 +16,7 @@ export const cases: Cases = {
           `      - run: |\n          set -ex\n          deploy\n${SECRET}`,
           "      - run: docker compose -f a.yml config",
           "      - run: cat .env",
+          "      - uses: acme/login@v1\n        with: { password: '${{ secrets.TOKEN }}' }",
         ),
       },
       status: "fail",
@@ -53,6 +54,16 @@ export const cases: Cases = {
       },
       status: "warn",
       severity: "p2",
+    },
+    "without a secret in the job, what is printed is no secret": {
+      files: {
+        [PATH]: workflow(
+          "      - run: docker compose -f compose.prod.yml config",
+          "      - run: cp .env.example .env && cat .env && printenv",
+          "      - run: make\n        env: { GH_TOKEN: '${{ secrets.GITHUB_TOKEN }}' }",
+        ),
+      },
+      status: "pass",
     },
     "sourcing, piping and asking are no leak": {
       files: {

@@ -58,6 +58,18 @@ export const cases: Cases = {
       },
       status: "pass",
     },
+    "a script behind a runner, from the folder it works in": {
+      files: {
+        ...API,
+        "api/scripts/start.sh": "#!/bin/bash\nset -e\nbash scripts/test.sh $@\n",
+        "api/scripts/test.sh": "#!/bin/bash\nset -e\ncoverage run --source=app -m pytest\n",
+        [PATH]: workflow(
+          "pull_request",
+          '      - run: uv run bash scripts/start.sh "${{ github.sha }}"\n        working-directory: api',
+        ),
+      },
+      status: "pass",
+    },
     "a called workflow runs for its caller": {
       files: {
         ...API,

@@ -192,15 +192,21 @@ function join(folder: string | null, path: string): string | null {
 
 function scriptOf(
   repository: Repository,
-  { program, words, args }: Command,
+  command: Command,
   folder: string | null,
 ): { path: string; shell: Shell } | null {
-  const given = isShell(program) || program === "source" || program === "."
-    ? args.find((one) => !/^[-+]/.test(one))
-    : words[0]?.value;
+  const { program, words } = command;
+  // `uv run bash scripts/test.sh` is the script, too.
+  const tool = toolOf(command);
   if (program === "docker" || program === "docker-compose") {
-    return inContainer(repository, args);
+    return inContainer(repository, tool.args);
   }
+  const isRun = isShell(tool.name) || tool.name === "source" || tool.name === ".";
+  const given = isRun
+    ? tool.args.find((one) => !/^[-+]/.test(one))
+    : /\.sh$/.test(tool.name)
+    ? words.find(({ value }) => value.endsWith(tool.name))?.value
+    : words[0]?.value;
   if (!given?.includes("/") && !given?.endsWith(".sh")) return null;
   for (const from of [folder, ""]) {
     const path = join(from, given);

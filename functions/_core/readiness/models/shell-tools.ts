@@ -47,9 +47,9 @@ function behindRunner({ name, args }: Tool): Tool | null {
     return isFirst ? named(args.slice(module + 1)) : null;
   }
   if (DIRECT.has(name)) {
-    const rest = name === "coverage" ? (args[0] === "run" ? args.slice(1) : []) : args;
-    if (name === "coverage" && rest[0] === "-m") return named(rest.slice(1));
-    return name === "coverage" ? null : named(behindOptions(rest));
+    if (name !== "coverage") return named(behindOptions(args));
+    const module = args.indexOf("-m");
+    return args[0] === "run" && module > 0 ? named(args.slice(module + 1)) : null;
   }
   const runner = Object.hasOwn(RUNNERS, name) ? RUNNERS[name] : undefined;
   if (!runner) return null;

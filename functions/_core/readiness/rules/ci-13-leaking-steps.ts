@@ -1,6 +1,6 @@
 import { gap, quote, strength, weakness } from "../evidence.ts";
 import { withoutWorkflows } from "../models/ci-absence.ts";
-import { readsSecret, secretSettings } from "../models/job-secrets.ts";
+import { handsSecrets, readsSecret, secretSettings } from "../models/job-secrets.ts";
 import type { Command } from "../models/shell.ts";
 import {
   type Job,
@@ -91,9 +91,11 @@ function prints(place: Place): Evidence[] {
   // A file of secrets that an earlier step wrote is read by what this one prints.
   const isFed = secrets.length > 0 || readsSecret(run.text) ||
     job.steps.some((one) => one.run !== null && readsSecret(one.run.text));
+  // Files may be filled from any secret of the job.
+  const holdsAny = isFed || handsSecrets(place);
   const names = secrets.map(({ name }) => name);
   for (const command of run.shell?.commands ?? []) {
-    const leak = leakOf(command, { names, isFed });
+    const leak = leakOf(command, { names, isFed, holdsAny });
     if (!leak) continue;
     const { what, severity } = leak;
     evidence.push(gap(file, command.line, what, severity ? { severity } : {}));
@@ -105,7 +107,7 @@ type Leak = { what: string; severity?: "p2" };
 
 function leakOf(
   command: Command,
-  { names, isFed }: { names: readonly string[]; isFed: boolean },
+  { names, isFed, holdsAny }: { names: readonly string[]; isFed: boolean; holdsAny: boolean },
 ): Leak | null {
   const { program, args, words, redirects, pipes, via } = command;
   const isKept = via === "command" ||
@@ -127,10 +129,10 @@ function leakOf(
   if (asked) return { what: `\`printenv ${asked}\` prints a secret` };
   // What goes into another program is not printed here.
   if (!isLast) return null;
-  if (isComposeConfig(program, args)) {
+  if (holdsAny && isComposeConfig(program, args)) {
     return { what: "`docker compose config` prints every variable that it fills in" };
   }
-  if (program === "cat") {
+  if (program === "cat" && holdsAny) {
     const file = args.find((one) => SECRET_FILES.test(one) && !/\.git(\/|$)/.test(one));
     return file ? { what: `\`cat ${quote(file, 40)}\` prints what it holds` } : null;
   }
