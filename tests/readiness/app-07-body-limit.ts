@@ -43,6 +43,14 @@ export const cases: Cases = {
       },
       status: "pass",
     },
+    "a check on one route only warns beside a framework's own limit": {
+      files: {
+        "main.py":
+          `${api}\n\n@app.post("/up")\ndef up(size: int):\n    if size > 9:\n        raise HTTPException(status_code=413)\n    return size\n`,
+      },
+      status: "fail",
+      at: ["main.py:1", "main.py:9"],
+    },
     "a CDN in front is unknown": {
       files: { "main.py": api, "vercel.json": "{}" },
       status: "unknown",

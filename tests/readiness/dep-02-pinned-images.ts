@@ -12,6 +12,22 @@ export const cases: Cases = {
       severity: "p1",
       at: ["Dockerfile:1", "Dockerfile:2", "Dockerfile:3", "compose.yaml:3"],
     },
+    "a pod's image, but not where kustomize sets its tag": {
+      files: {
+        "k8s/a.yaml":
+          "kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        - { name: a, image: acme/a }\n",
+      },
+      status: "fail",
+      at: ["k8s/a.yaml:6"],
+    },
+    "where kustomize sets it": {
+      files: {
+        "k8s/a.yaml":
+          "kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        - { name: a, image: acme/a }\n",
+        "k8s/kustomization.yaml": "images: [{ name: acme/a, newTag: 1.2.3 }]\n",
+      },
+      status: "unknown",
+    },
     "a word in the place of a version warns": {
       files: { Dockerfile: "FROM node:lts-alpine\n" },
       status: "warn",

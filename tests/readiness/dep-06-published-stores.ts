@@ -15,6 +15,14 @@ export const cases: Cases = {
       files: { "compose.yaml": db("'${DB_PORT:-5432}:5432'") },
       status: "fail",
     },
+    "a database whose image is built here on that of one": {
+      files: {
+        "db/Dockerfile": "FROM docker.io/postgres:17\nCOPY x /x\n",
+        "compose.yaml": "services:\n  data:\n    build: ./db\n    ports: ['5432:5432']\n",
+      },
+      status: "fail",
+      at: ["compose.yaml:4"],
+    },
     "this host alone, by a default too": {
       files: { "compose.yaml": db("'127.0.0.1:5432:5432', '${BIND:-127.0.0.1}:5433:5432'") },
       status: "pass",

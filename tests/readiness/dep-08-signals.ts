@@ -54,6 +54,14 @@ export const cases: Cases = {
       files: { Dockerfile: image('ENTRYPOINT ["tini", "--"]\nCMD ["uvicorn", "a:app"]') },
       status: "pass",
     },
+    "a script that COPY . brought, named by its place in the image": {
+      files: {
+        Dockerfile: 'FROM a:1\nCOPY . /app\nCMD ["/bin/bash", "/app/ops/api/start"]\n',
+        "ops/api/start": "#!/bin/bash\nmigrate\nexec gunicorn a:app\n",
+        "ops/worker/start": "#!/bin/bash\nwork\n",
+      },
+      status: "pass",
+    },
     "sh -c with exec at its end": {
       files: {
         Dockerfile: image('CMD ["sh", "-c", "migrate && exec uvicorn a:app --port $PORT"]'),

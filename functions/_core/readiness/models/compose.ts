@@ -312,6 +312,11 @@ export function isOneShot(service: Service, project: Project): boolean {
 const STORES =
   /(^|\/)(postgres|postgis|pgvector|timescaledb|mysql|mariadb|mongo|redis|valkey|keydb|dragonfly|memcached|rabbitmq|kafka|zookeeper|nats|elasticsearch|opensearch|clickhouse[\w-]*|minio|mailhog|mailpit|maildev|mailcatcher|localstack|cockroach|qdrant|weaviate|meilisearch|typesense|neo4j|influxdb|cassandra|etcd|mssql|supabase)/i;
 
+/** Whether an image is that of a database, a cache, a queue. */
+export function isStoreImage(image: string): boolean {
+  return STORES.test(image.split("@")[0] ?? "");
+}
+
 /** Whether a service is a database, a cache, a queue. */
 export function isStore(service: Service): boolean {
   const image = textAt(service, "image") ?? "";

@@ -165,13 +165,20 @@ export function traefikMiddlewares(repository: Repository): TraefikMiddleware[] 
   );
 }
 
+const PROXIES =
+  /(?:^|\/)(traefik|caddy|nginx|haproxy|envoy|openresty|kong|apisix|nginx-proxy|nginx-proxy-manager|cloudflared|swag)(?:[:@-]|$)/i;
+
+/** Whether an image is that of a proxy. */
+export function isProxyImage(image: string): boolean {
+  return PROXIES.test(image);
+}
+
 /** The service that is a proxy by its image, if compose runs one. */
 export function proxyServices(project: Project): { service: Service; kind: string }[] {
   return project.services.flatMap((service) => {
     const image = textAt(service, "image") ?? "";
-    const [, kind] =
-      /(?:^|\/)(traefik|caddy|nginx|haproxy|envoy|openresty|kong|apisix|nginx-proxy|nginx-proxy-manager|cloudflared|swag)(?:[:@-]|$)/i
-        .exec(image) ?? [];
+    const [, kind] = PROXIES
+      .exec(image) ?? [];
     const built = textAt(service, "build", "context") ?? textAt(service, "build") ?? "";
     const own = /(^|\/)(nginx|caddy|traefik|haproxy|proxy)\/?$/i.exec(built)?.[2];
     const named = /^(caddy|nginx|traefik|haproxy)([-_]|$)/i.exec(service.name)?.[1];

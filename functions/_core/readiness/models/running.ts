@@ -6,14 +6,15 @@ import {
   isOneShot,
   isOptional,
   isStore,
+  isStoreImage,
   productionProjects,
   type Project,
 } from "./compose.ts";
 import { buildOf, type Service, textAt } from "./compose-service.ts";
-import { effective, type Stage } from "./dockerfiles.ts";
+import { effective, root, type Stage } from "./dockerfiles.ts";
 import { productionImages } from "./images.ts";
 import { platforms } from "./platforms.ts";
-import { proxyServices } from "./proxies.ts";
+import { isProxyImage, proxyServices } from "./proxies.ts";
 
 /** A service of production's compose and what it is. */
 export type Running = {
@@ -50,10 +51,15 @@ export function running(repository: Repository): Running[] {
           )
         )?.stage ?? null;
         const shared = stage ?? sharedStage(repository, project, service, image);
+        const base = shared ? root(shared).base.image ?? "" : "";
         return [{
           service,
           project,
-          kind: isStore(service) ? "store" : proxies.has(service) ? "proxy" : "application",
+          kind: isStore(service) || isStoreImage(base)
+            ? "store"
+            : proxies.has(service) || isProxy(service.name, base)
+            ? "proxy"
+            : "application",
           isOneShot: isOneShot(service, project),
           isBuilt: build !== null || shared !== null,
           stage: shared,
@@ -61,6 +67,12 @@ export function running(repository: Repository): Running[] {
       });
     });
   });
+}
+
+/** An image on nginx may be a web that it serves; one on traefik, or one that is called a proxy, is none. */
+function isProxy(name: string, base: string): boolean {
+  return /(^|\/)(traefik|haproxy|envoy)/i.test(base) ||
+    (isProxyImage(base) && /proxy|nginx|caddy|gateway|ingress/i.test(name));
 }
 
 /** The stage of another service that builds and names the same image. */

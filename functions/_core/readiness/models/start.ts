@@ -178,6 +178,12 @@ function fileOf({ repository, stage }: Walk, path: string): string | null {
       }
     }
   }
+  // What `COPY . /app` brought lies below the context as it lies below /app.
+  const steps = clean.split("/").filter((one) => one !== "");
+  for (let from = 0; from < steps.length - 1; from++) {
+    const at = join(context, steps.slice(from).join("/"));
+    if (at !== null && repository.file(at)) return at;
+  }
   const name = base(clean);
   const near = repository.files.filter((file) =>
     file.context !== "vendored" && (file.path === name || file.path.endsWith(`/${name}`))

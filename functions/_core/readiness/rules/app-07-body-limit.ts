@@ -1,7 +1,7 @@
 import { gap, strength, unknown, weakness } from "../evidence.ts";
-import { code, type CodeFile, withCode } from "../models/code.ts";
+import { code, type CodeFile, type Expr, withCode } from "../models/code.ts";
 import { walk } from "../models/directives.ts";
-import { last, literal, names, option } from "../models/names.ts";
+import { last, literal, names, option, walk as inside } from "../models/names.ts";
 import { proxyFiles, traefikMiddlewares } from "../models/proxies.ts";
 import { edge, servers, unreadSources } from "../models/servers.ts";
 import type { Repository } from "../repository.ts";
@@ -110,9 +110,7 @@ function inCode(repository: Repository): Evidence[] {
       }
     }
     evidence.push(...settingsOf(file));
-    const refused = file.statements.find((one) =>
-      one.fn !== null && JSON.stringify(one.value).includes("413")
-    );
+    const refused = file.statements.find((one) => one.fn !== null && refuses(one.value));
     if (refused) {
       evidence.push(
         weakness(file.path, refused.line, "one place refuses what is too large", {
@@ -125,6 +123,13 @@ function inCode(repository: Repository): Evidence[] {
   return evidence.some(({ kind }) => kind === "strength")
     ? evidence.filter(({ kind }) => kind !== "weakness")
     : evidence;
+}
+
+/** Whether a value answers 413. */
+function refuses(value: Expr): boolean {
+  return [...inside(value)].some((one) =>
+    (one.kind === "number" && one.value === 413) || (one.kind === "name" && /413/.test(one.name))
+  );
 }
 
 const shownLimit = (limit: string | null) =>

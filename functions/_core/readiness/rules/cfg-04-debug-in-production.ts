@@ -4,7 +4,7 @@ import { environment } from "../models/compose-service.ts";
 import { environmentOf } from "../models/dockerfiles.ts";
 import { productionImages } from "../models/images.ts";
 import { interpolate, settled } from "../models/interpolation.ts";
-import { names, option } from "../models/names.ts";
+import { names, option, walk } from "../models/names.ts";
 import { running } from "../models/running.ts";
 import { hasServer, unreadSources } from "../models/servers.ts";
 import { toolOf } from "../models/shell-tools.ts";
@@ -149,7 +149,9 @@ function calls(repository: Repository): Evidence[] {
       if (found === null) continue;
       if (found === "maybe") continue;
       // Under `if __name__ == "__main__"` a developer starts it.
-      const isMain = call.site.when.some((one) => JSON.stringify(one).includes("__main__"));
+      const isMain = call.site.when.some((test) =>
+        [...walk(test)].some((one) => one.kind === "text" && one.value === "__main__")
+      );
       const message = `${call.callee} has ${found} on, whatever the environment`;
       if (isMain) evidence.push(gap(file.path, call.line, message, { severity: "p2" }));
       else evidence.push(gap(file.path, call.line, message));

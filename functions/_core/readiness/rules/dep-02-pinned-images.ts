@@ -1,6 +1,7 @@
 import { gap, strength, unknown, weakness } from "../evidence.ts";
 import { textAt, value } from "../models/compose-service.ts";
 import { type Dockerfile, unreadDockerfiles } from "../models/dockerfiles.ts";
+import { containers } from "../models/kubernetes.ts";
 import { productionImages } from "../models/images.ts";
 import { running } from "../models/running.ts";
 import type { Repository } from "../repository.ts";
@@ -39,7 +40,7 @@ export const pinnedImages: Rule = {
     const evidence: Evidence[] = [];
     const files = new Set(productionImages(repository).map(({ dockerfile }) => dockerfile));
     for (const one of files) evidence.push(...ofDockerfile(one));
-    evidence.push(...ofServices(repository));
+    evidence.push(...ofServices(repository), ...ofPods(repository));
     for (const { file, reason } of unreadDockerfiles(repository)) {
       evidence.push(unknown(file, null, `it can't be read: ${reason}`));
     }
@@ -68,6 +69,20 @@ function ofServices(repository: Repository): Evidence[] {
       return [unknown(place.file, place.node.line, `the image ${written} is given from outside`)];
     }
     return [judge(place.file, place.node.line, image)];
+  });
+}
+
+/** Images of pods; kustomize and the deploy often put the tag in the place of another. */
+function ofPods(repository: Repository): Evidence[] {
+  const isRewritten = repository.matching(/(^|\/)kustomization\.ya?ml$/).some(({ text: whole }) =>
+    /^images:/m.test(whole ?? "")
+  );
+  return containers(repository).flatMap(({ file, line, image }) => {
+    if (image === null) return [];
+    if (isRewritten || /[${]/.test(image)) {
+      return [unknown(file, line, `the tag of ${image} is set elsewhere`)];
+    }
+    return [judge(file, line, image)];
   });
 }
 
