@@ -28,6 +28,8 @@ export function readPythonCode(
 }
 
 const TOP: Site = { fn: null, klass: null, when: [], caught: null, isLoop: false };
+/** Conditions that are known not to hold after so many branches: each further one would copy them all. */
+const MOST_BRANCHES = 8;
 const COMPREHENSION =
   /^(list|set|dictionary)_comprehension$|^generator_expression$|^for_in_clause$|^if_clause$/;
 
@@ -174,7 +176,9 @@ class PythonReader {
       this.#body(body, { ...site, when }, depth);
       if (condition) {
         const { line } = condition;
-        refused = [...refused, { kind: "other", operator: "not", parts: [condition], line }];
+        if (refused.length < MOST_BRANCHES) {
+          refused = [...refused, { kind: "other", operator: "not", parts: [condition], line }];
+        }
       }
     };
     branch(node.field("condition"), node.field("consequence"));

@@ -5,6 +5,10 @@ const DEV = /^(dev|develop|development|local|localhost|test|testing|ci)$/i;
 const LIVE = /^(prod|production|live|staging|stage|preview)$/i;
 const DISCRIMINATOR = /(^|_)(env|environment|stage|app_?env|node_?env|mode)$/i;
 const MOST_STEPS = 12;
+/** Names that stand for names that stand for names: all of them together are looked at so often. */
+const MOST_LOOKS = 500;
+
+type Looking = { fn?: Fn | null; steps?: number; left?: { count: number } };
 
 /**
  * Whether a condition holds in production where nothing else is set: `settings.ENVIRONMENT != "local"` does, a switch
@@ -17,10 +21,10 @@ export function holds(
   names: Names,
   file: CodeFile,
   expr: Expr,
-  { fn = null, steps = 0 }: { fn?: Fn | null; steps?: number } = {},
+  { fn = null, steps = 0, left = { count: MOST_LOOKS } }: Looking = {},
 ): boolean | null {
-  if (steps > MOST_STEPS) return null;
-  const next = { fn, steps: steps + 1 };
+  if (steps > MOST_STEPS || --left.count < 0) return null;
+  const next = { fn, steps: steps + 1, left };
   const of = (one: Expr | undefined) => one ? holds(names, file, one, next) : null;
   switch (expr.kind) {
     case "flag":
@@ -32,8 +36,8 @@ export function holds(
     case "number":
       return expr.value !== 0;
     case "name":
-      return (fn ? given(names, fn, expr.name, steps) : null) ??
-        named(names, file, expr.name, steps);
+      return (fn ? given(names, fn, expr.name, next) : null) ??
+        named(names, file, expr.name, next);
     case "choice": {
       const all = expr.options.map(of);
       if (expr.test !== null) {
@@ -65,7 +69,7 @@ export function holds(
     }
     case "index":
       return expr.key.kind === "text" && fieldDefault(names, expr.key.value)
-        ? named(names, file, expr.key.value, steps)
+        ? named(names, file, expr.key.value, next)
         : null;
     default:
       return null;
@@ -89,7 +93,7 @@ function called(call: Call, of: (one: Expr | undefined) => boolean | null): bool
 }
 
 /** What callers hand in for a parameter, or its default; null where they disagree or can't be told. */
-function given(names: Names, fn: Fn, name: string, steps: number): boolean | null {
+function given(names: Names, fn: Fn, name: string, next: Looking): boolean | null {
   const index = fn.params.findIndex((param) => param.name === name);
   const param = fn.params[index];
   if (!param) return null;
@@ -97,7 +101,7 @@ function given(names: Names, fn: Fn, name: string, steps: number): boolean | nul
   for (const { file, call } of names.callsOf(fn)) {
     const value = call.named.find((one) => one.name === name)?.value ?? call.args[index] ??
       param.default;
-    answers.add(value ? holds(names, file, value, { fn: call.site.fn, steps: steps + 1 }) : null);
+    answers.add(value ? holds(names, file, value, { ...next, fn: call.site.fn }) : null);
   }
   const [only = null] = answers;
   return answers.size === 1 ? only : null;
@@ -152,7 +156,8 @@ function compared(operator: string, sides: readonly Expr[]): boolean | null {
   return members.some((one) => DEV.test(one)) ? isNegative : null;
 }
 
-function named(names: Names, file: CodeFile, name: string, steps: number): boolean | null {
+function named(names: Names, file: CodeFile, name: string, looking: Looking): boolean | null {
+  const next = { ...looking, fn: null };
   const own = last(name);
   const isOwn = !/^process\.env\./.test(name);
   if (!isOwn && !names.fields(own)[0]) return null;
@@ -160,10 +165,10 @@ function named(names: Names, file: CodeFile, name: string, steps: number): boole
   if (/^(is_?)(dev|local|test)|^(DEBUG|debug|TESTING|__DEV__)$/i.test(own)) return false;
   const found = names.define(file, name);
   if (found?.kind === "value" && found.value.kind !== "name" && !name.includes(".")) {
-    return holds(names, found.file, found.value, { steps: steps + 1 });
+    return holds(names, found.file, found.value, next);
   }
   const field = fieldDefault(names, own);
-  return field ? holds(names, field.file, field.value, { steps: steps + 1 }) : null;
+  return field ? holds(names, field.file, field.value, next) : null;
 }
 
 /** The default of a settings class's field, null where there is none or more than one. */

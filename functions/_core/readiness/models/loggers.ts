@@ -130,7 +130,7 @@ export function redactor(
           ) && /log|structlog|winston|format|handler|dictConfig/i.test(call.callee);
         if (!isWiring) continue;
         for (const arg of [...call.args, ...call.named.map(({ value }) => value)]) {
-          for (const one of expand(arg)) {
+          for (const one of expand(file, arg)) {
             const name = one.kind === "name"
               ? one.name
               : one.kind === "call"
@@ -143,16 +143,11 @@ export function redactor(
     }
     return null;
 
-    function* expand(expr: Expr): Generator<Expr> {
+    function* expand(file: CodeFile, expr: Expr): Generator<Expr> {
       for (const one of walk(expr)) {
         yield one;
-        if (one.kind !== "name") continue;
-        for (const file of code(repository)) {
-          const value = file.statements.find((statement) =>
-            statement.kind === "assign" && statement.target === one.name
-          );
-          if (value && value.value.kind !== "name") yield* walk(value.value);
-        }
+        const found = one.kind === "name" ? all.define(file, one.name) : null;
+        if (found?.kind === "value" && found.value !== expr) yield* walk(found.value);
       }
     }
   });

@@ -35,6 +35,7 @@ export class Names {
   readonly #bodies = new Map<Fn, Statement[]>();
   readonly #homes = new Map<Fn, CodeFile>();
   readonly #used = new Set<string>();
+  readonly #byCallee = new Map<string, { file: CodeFile; call: Call }[]>();
   readonly #fields = new Map<string, { file: CodeFile; value: Expr; line: number }[]>();
   readonly #tops = new Map<CodeFile, Locals>();
   readonly #resolve: (from: string, specifier: string) => string | null;
@@ -71,6 +72,7 @@ export class Names {
       }
     }
     for (const call of file.calls) {
+      push(this.#byCallee, last(call.callee), { file, call });
       for (const part of call.callee.split(".")) this.#used.add(part.replace("()", ""));
     }
   }
@@ -98,11 +100,9 @@ export class Names {
   }
 
   /** The calls of a function by its name, wherever they stand. */
-  callsOf(fn: Fn): { file: CodeFile; call: Call }[] {
+  callsOf(fn: Fn): readonly { file: CodeFile; call: Call }[] {
     if (fn.name === "") return [];
-    return this.files.flatMap((file) =>
-      file.calls.filter((call) => last(call.callee) === fn.name).map((call) => ({ file, call }))
-    );
+    return this.#byCallee.get(fn.name) ?? [];
   }
 
   /** The fields of classes by that name, with what they hold by default. */

@@ -17,6 +17,8 @@ const TRUST =
 const DECIDES =
   /limit|throttl|brute|attempt|lock_?out|locked|allow_?(list|ed)|^allow|deny|block|ban(ned)?\b|white_?list|black_?list|restrict|abuse|fraud|captcha|quota|guard/i;
 
+const MOST = 60;
+
 type Read = {
   file: CodeFile;
   line: number;
@@ -41,7 +43,9 @@ export const clientAddress: Rule = {
     const all = names(repository);
     const evidence: Evidence[] = [];
     const guard = proxyGuard(repository);
-    for (const read of reads(repository)) evidence.push(judge(repository, all, read, guard));
+    for (const read of reads(repository).slice(0, MOST)) {
+      evidence.push(judge(repository, all, read, guard));
+    }
     evidence.push(...settings(repository, all));
     evidence.push(...strong(repository, all));
     if (evidence.length > 0 && evidence.every(({ kind }) => kind === "strength")) {
@@ -355,7 +359,7 @@ function usesOf(repository: Repository, read: Read): string | null {
         }
       }
     }
-    edgeNames = next;
+    edgeNames = next.slice(0, 20);
   }
   const within = all.body(read.fn).flatMap((one) => [one.target ?? "", ...wordsOf(one.value)])
     .find((word) => DECIDES.test(last(word)) && !/\s/.test(word));

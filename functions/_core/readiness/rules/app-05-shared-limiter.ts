@@ -175,7 +175,7 @@ function classOrFunction(
   if (found?.kind === "class") return { file: found.file, made: found.klass };
   if (found?.kind === "function") return { file: found.file, made: found.fn };
   if (found?.kind !== "value") return null;
-  for (const one of walk(found.value)) {
+  for (const one of [...walk(found.value)].slice(0, 50)) {
     const inner = one.kind === "name" ? one.name : one.kind === "call" ? one.call.callee : "";
     const next = /limit|throttl|brute/i.test(last(inner))
       ? classOrFunction(all, found.file, inner, steps + 1)

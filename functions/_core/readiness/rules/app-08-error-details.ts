@@ -168,7 +168,7 @@ function leaks(all: Names, file: CodeFile, fn: Fn, error: string): Leak | null {
     const answer = answerOf(statement);
     if (!answer) continue;
     if (isExcused(all, file, statement.when)) continue;
-    const what = detailIn(all, file, statement.fn, answer, error, 0);
+    const what = detailIn(all, file, statement.fn, answer, error, new Set());
     if (what) return { line: statement.line, what };
   }
   return null;
@@ -212,21 +212,22 @@ function detailIn(
   fn: Fn | null,
   root: Expr,
   error: string,
-  steps: number,
+  seen: Set<string>,
 ): string | null {
   const stack: Expr[] = [root];
   for (let one = stack.pop(); one; one = stack.pop()) {
     switch (one.kind) {
       case "name": {
-        if (one.name === error && steps === 0 && one !== root) {
+        if (one.name === error && one !== root) {
           return `${error} itself`;
         }
         const member = one.name.startsWith(`${error}.`) ? one.name.slice(error.length + 1) : "";
         if (/^(message|stack|args|detail|toString|cause|stderr)(\.|$)/.test(member)) {
           return one.name;
         }
-        if (steps < 3 && fn && !one.name.includes(".")) {
-          const inner = assigned(all, file, fn, one.name, error, steps + 1);
+        if (fn && !one.name.includes(".") && !seen.has(one.name)) {
+          seen.add(one.name);
+          const inner = assigned(all, file, fn, one.name, error, seen);
           if (inner) return inner;
         }
         break;
@@ -306,7 +307,7 @@ function assigned(
   fn: Fn,
   name: string,
   error: string,
-  steps: number,
+  seen: Set<string>,
 ): string | null {
   let found: string | null = null;
   for (const one of all.body(fn)) {
@@ -325,7 +326,7 @@ function assigned(
         fn,
         { kind: "list", items: [one.value], line: one.line },
         error,
-        steps,
+        seen,
       ) ?? found;}
   }
   return found;
@@ -351,7 +352,7 @@ function inline(all: Names, file: CodeFile): Evidence[] {
       statement.fn,
       { kind: "list", items: [answer], line: answer.line },
       caught.name,
-      0,
+      new Set(),
     );
     if (!what) continue;
     done.add(caught);

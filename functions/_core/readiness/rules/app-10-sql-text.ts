@@ -117,7 +117,7 @@ function statementsOf(
     return [];
   }
   if (given.kind === "choice") {
-    return given.options.flatMap((one) => statementsOf(all, file, fn, one, steps + 1));
+    return given.options.slice(0, 20).flatMap((one) => statementsOf(all, file, fn, one, steps + 1));
   }
   if (given.kind === "map") {
     return given.entries.flatMap(({ key, value }) =>
@@ -129,7 +129,7 @@ function statementsOf(
     ? all.body(fn).filter((one) => one.kind === "assign" && one.target === given.name)
     : [];
   if (own.length > 0) {
-    return own.flatMap((one) => statementsOf(all, file, fn, one.value, steps + 1));
+    return own.slice(0, 20).flatMap((one) => statementsOf(all, file, fn, one.value, steps + 1));
   }
   const found = all.define(file, given.name);
   return found?.kind === "value" ? statementsOf(all, found.file, null, found.value, steps + 1) : [];
@@ -163,10 +163,10 @@ function partKind(
   part: Expr,
   steps: number,
 ): "fixed" | "clause" | "value" {
-  if (steps > 5) return "clause";
+  if (steps > 4) return "clause";
   const of = (one: Expr) => partKind(all, file, fn, one, steps + 1);
   const worst = (list: readonly Expr[]) => {
-    const kinds = list.map(of);
+    const kinds = list.slice(0, steps === 0 ? 500 : 20).map(of);
     return kinds.includes("value") ? "value" : kinds.includes("clause") ? "clause" : "fixed";
   };
   switch (part.kind) {
@@ -258,7 +258,7 @@ function filled(
   steps: number,
 ): "fixed" | "clause" | "value" | null {
   const own = fn ? all.body(fn).filter((one) => one.kind === "assign" && one.target === name) : [];
-  const kinds = own.map((one) => partKind(all, file, fn, one.value, steps + 1));
+  const kinds = own.slice(0, 10).map((one) => partKind(all, file, fn, one.value, steps + 1));
   if (kinds.length > 0) {
     return kinds.includes("value") ? "value" : kinds.includes("clause") ? "clause" : "fixed";
   }

@@ -135,7 +135,7 @@ function pythonWiring(all: Names, file: CodeFile, call: Call): Wiring | null {
   }
   if (!PYTHON_SINK.test(call.callee)) return null;
   for (const arg of [...call.args, ...call.named.map(({ value }) => value)]) {
-    for (const one of taken(all, file, arg, 0)) {
+    for (const one of taken(all, file, arg, new Set())) {
       const name = one.kind === "name"
         ? one.name
         : one.kind === "call"
@@ -167,11 +167,12 @@ function dumps(file: CodeFile, klass: string): boolean {
 }
 
 /** The parts that production takes: of a choice the branch that holds, of a local name its values. */
-function* taken(all: Names, file: CodeFile, expr: Expr, steps: number): Generator<Expr> {
-  if (steps > 4) return;
+function* taken(all: Names, file: CodeFile, expr: Expr, seen: Set<string>): Generator<Expr> {
   for (const one of walk(expr)) {
     yield one;
-    if (one.kind !== "name") continue;
+    const key = one.kind === "name" ? `${file.path}:${one.name}` : "";
+    if (one.kind !== "name" || seen.has(key)) continue;
+    seen.add(key);
     for (const statement of file.statements) {
       if (statement.kind !== "assign" || statement.target !== one.name) continue;
       if (statement.when.some((test) => holds(all, file, test, { fn: statement.fn }) === false)) {
@@ -182,15 +183,15 @@ function* taken(all: Names, file: CodeFile, expr: Expr, steps: number): Generato
         const holding = holds(all, file, value.test, { fn: statement.fn });
         const branch = holding === null ? null : value.options[holding ? 0 : 1];
         if (branch) {
-          yield* taken(all, file, branch, steps + 1);
+          yield* taken(all, file, branch, seen);
           continue;
         }
       }
-      if (value !== expr) yield* taken(all, file, value, steps + 1);
+      if (value !== expr) yield* taken(all, file, value, seen);
     }
     const found = all.define(file, one.name);
     if (found?.kind === "value" && found.file !== file) {
-      yield* taken(all, found.file, found.value, steps + 1);
+      yield* taken(all, found.file, found.value, seen);
     }
   }
 }
@@ -232,7 +233,7 @@ function scriptWiring(all: Names, file: CodeFile, call: Call): Wiring | null {
   }
   if (/^winston\.createLogger$|^createLogger$/.test(origin) || origin === "winston.createLogger") {
     for (const arg of call.args) {
-      for (const one of taken(all, file, arg, 0)) {
+      for (const one of taken(all, file, arg, new Set())) {
         if (one.kind === "call" && /(^|\.)json$/.test(one.call.callee)) {
           return { what: "winston", isDev: false };
         }
