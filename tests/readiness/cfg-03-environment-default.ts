@@ -18,6 +18,22 @@ export const cases: Cases = {
       at: ["app/config.py:3"],
       says: /app\/main.py:2/,
     },
+    "a member of an enumeration, and a method that asks": {
+      files: {
+        "app/config.py": `from enum import StrEnum
+from pydantic_settings import BaseSettings
+class Env(StrEnum):
+    development = "development"
+    production = "production"
+class Settings(BaseSettings):
+    ENV: Env = Env.development
+    def is_development(self):
+        return self.ENV == Env.development
+`,
+      },
+      status: "fail",
+      at: ["app/config.py:7"],
+    },
     "development by default that nothing asks for": {
       files: { "app/config.py": config('app_env: str = "development"') },
       status: "warn",

@@ -73,6 +73,38 @@ app.get("/b", async (req, res) => {
       status: "fail",
       at: ["server.js:4"],
     },
+    "the user's own tenant as the fallback is no check": {
+      files: {
+        "app/main.py": `${head}
+def tenant(request: Request, db=Depends(get_db), user=Depends(current_user)):
+    tenant_id = request.headers.get("X-Tenant-ID") or user.tenant_id
+    return db.query(Tenant).filter(Tenant.id == tenant_id).first()
+`,
+      },
+      status: "fail",
+      at: ["app/main.py:5"],
+    },
+    "the key of a counter opens nothing": {
+      files: {
+        "app/main.py": `${head}
+async def limit(request: Request, call_next):
+    hint = request.headers.get("x-tenant-id") or "default"
+    key = f"rl:{hint}"
+    await redis.incr(key)
+    return await call_next(request)
+`,
+      },
+      status: "not-applicable",
+    },
+    "who goes along to a service that is not here": {
+      files: {
+        "app/main.py": `${head}
+async def context(x_organization_id: str = Header(...), current_user=Depends(user)):
+    return await service.load(x_organization_id, current_user.id)
+`,
+      },
+      status: "unknown",
+    },
     "other headers": {
       files: {
         "app/main.py": `${head}

@@ -90,6 +90,20 @@ if (!key) throw new Error("no key");
       status: "pass",
       hides: [fake],
     },
+    "a sentence that signs, and words of a service": {
+      files: {
+        "app/config.py": `from pydantic_settings import BaseSettings
+class Settings(BaseSettings):
+    SECRET: str = "a very secret sentence indeed"
+    FILES_DOWNLOAD_SALT: str = "saltysalty"
+    AUTH_COOKIE_KEY: str = "app_session"
+    POSTGRES_PWD: str = "app"
+    CLIENT_ID: str = "app"
+`,
+      },
+      status: "fail",
+      at: ["app/config.py:3", "app/config.py:4", "app/config.py:6"],
+    },
     "a default that a validator refuses is a strength": {
       files: {
         "app/config.py": `from pydantic import model_validator

@@ -172,9 +172,11 @@ export function fallbackOf(
     case "attribute": {
       const name = dotted(node);
       const found = name ? python.definition(module, name) : null;
-      return found && "kind" in found && found.kind === "constant" && found.value
-        ? fallbackOf(python, found.module, found.value, steps + 1)
-        : UNKNOWN;
+      if (found && "kind" in found && found.kind === "constant" && found.value) {
+        return fallbackOf(python, found.module, found.value, steps + 1);
+      }
+      const member = node.type === "attribute" ? memberOf(python, module, node) : null;
+      return member ? fallbackOf(python, member.module, member.value, steps + 1) : UNKNOWN;
     }
     case "subscript":
       return isEnvironment(python.fullName(module, node.field("value")))
@@ -229,6 +231,19 @@ export function fallbackOf(
     return again(node.field("function")?.field("object"));
   }
   return UNKNOWN;
+}
+
+/** `Environment.development` of an enumeration. */
+function memberOf(
+  python: Python,
+  module: PythonModule,
+  node: PythonNode,
+): { module: PythonModule; value: PythonNode } | null {
+  const name = dotted(node.field("object"));
+  const owner = name ? python.definition(module, name) : null;
+  if (!owner || !("kind" in owner) || owner.kind !== "class") return null;
+  const value = owner.fields.find((one) => one.name === lastName(node))?.value;
+  return value ? { module: owner.module, value } : null;
 }
 
 function isEnvironment(name: string | null): boolean {

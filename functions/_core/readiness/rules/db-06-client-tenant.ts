@@ -113,10 +113,10 @@ function judge(repository: Repository, reader: Reader): Evidence[] {
       variables.add(one.target);
     }
   }
-  const uses = own.filter(({ value, line: at, kind }) =>
-    mentions(value, variables) || (kind === "return" && headerIn(value) !== null && at === line)
+  const isDeclared = own.every(({ value }) =>
+    !namesOf(value).some((name) => variables.has(name.split(".")[0] ?? "")) &&
+    headerIn(value) === null
   );
-  const isDeclared = uses.length === 0 && own.every(({ value }) => headerIn(value) === null);
   if (isDeclared) {
     return [
       place(
@@ -127,13 +127,46 @@ function judge(repository: Repository, reader: Reader): Evidence[] {
       ),
     ];
   }
+  const isUsed = own.some(({ kind, value, target }) =>
+    (kind === "return" && (mentions(value, variables) || headerIn(value) !== null)) ||
+    (kind === "assign" && /\./.test(target ?? "") &&
+      (mentions(value, variables) || headerIn(value) !== null)) ||
+    [...walk(value)].some((part) =>
+      part.kind === "call" && !LOGS.test(part.call.callee) && !READS.test(last(part.call.callee)) &&
+      mentions(part, variables)
+    )
+  );
+  // In the key of a counter or in a log it opens nothing.
+  if (!isUsed) return [];
   const check = checkIn(all, file, fn, variables, 0);
   if (check) {
     return [
+      check.isSure
+        ? place(
+          "strength",
+          { file: check.file, line: check.line },
+          `the tenant of ${header} is checked (${check.what})`,
+        )
+        : place(
+          "unknown",
+          { file: check.file, line: check.line },
+          `${header} goes to ${check.what} with who is asking; whether that checks it can't be told`,
+        ),
+    ];
+  }
+  const guard = [
+    ...fn.params.flatMap(({ default: value, annotation }) => [value, annotation]),
+    ...fn.decorators,
+  ]
+    .flatMap((one) => one ? namesOf(one) : []).find((name) =>
+      ASKS.test(last(name)) && !/^(Header|Depends|Annotated)$/.test(name)
+    );
+  if (guard) {
+    return [
       place(
-        "strength",
-        { file: check.file, line: check.line },
-        `the tenant of ${header} is checked (${check.what})`,
+        "unknown",
+        { file, line },
+        `the tenant comes from ${header}; whether ${last(guard)} checks it can't be told`,
       ),
     ];
   }
@@ -146,15 +179,16 @@ function judge(repository: Repository, reader: Reader): Evidence[] {
     )
   );
   const checker = isKept
-    ? code(repository).flatMap((each) => each.functions.map((one) => ({ each, one })))
-      .find(({ one }) => /member/i.test(one.name) && one !== fn)
+    ? code(repository).flatMap((each) => each.functions).find((one) =>
+      /member/i.test(one.name) && one !== fn
+    )
     : null;
   if (checker) {
     return [
       place(
         "unknown",
         { file, line },
-        `${header} is kept for later; whether ${checker.one.name} is asked before it is used can't be told`,
+        `${header} is kept for later; whether ${checker.name} is asked before it is used can't be told`,
       ),
     ];
   }
@@ -167,9 +201,18 @@ function judge(repository: Repository, reader: Reader): Evidence[] {
   ];
 }
 
-type Check = { file: CodeFile; line: number; what: string };
+const LOGS =
+  /(^|\.)(log(ger|ging)?|console|span|structlog|sentry_sdk|metrics?)(\.|\(|$)|\.(set_tag|setTag|bind|bind_contextvars|set_attribute)$/i;
+/** What only makes another value of it. */
+const READS =
+  /^(str|int|UUID|String|Number|strip|trim|lower|toLowerCase|get|header|isinstance|parseInt|len)$/;
+/** A query that names both the tenant and the caller finds nothing for a stranger. */
+const QUERIES =
+  /(^|[._])(where|filter|filter_by|find\w*|query|execute|scalars?|select|count|exists|get_by\w*|eq|match|and_)$/;
 
-/** A call that asks, or an expression that holds both the tenant and who is asking; two functions deep. */
+type Check = { file: CodeFile; line: number; what: string; isSure: boolean };
+
+/** A call that asks, or a comparison or query that holds both the tenant and who is asking; two functions deep. */
 function checkIn(
   all: Names,
   file: CodeFile,
@@ -177,37 +220,47 @@ function checkIn(
   variables: ReadonlySet<string>,
   depth: number,
 ): Check | null {
+  let maybe: Check | null = null;
   for (const one of file.statements) {
     if (one.fn !== fn) continue;
     for (const part of walk(one.value)) {
+      const isBoth = mentions(part, variables) &&
+        namesOf(part).some((name) => CALLER.test(name) && !variables.has(name));
+      if (
+        part.kind === "other" && isBoth && /^([!=]==?|in|not in|<>|is|is not)$/.test(part.operator)
+      ) {
+        return { file, line: one.line, what: "by who is asking", isSure: true };
+      }
       if (part.kind !== "call" || !mentions(part, variables)) continue;
       const { callee } = part.call;
-      if (ASKS.test(last(callee)) && !/header|parse|UUID$/i.test(last(callee))) {
-        return { file, line: one.line, what: last(callee) };
+      const name = last(callee);
+      if (ASKS.test(name) && !/header|parse|UUID$/i.test(name)) {
+        return { file, line: one.line, what: name, isSure: true };
+      }
+      if (
+        isBoth &&
+        (QUERIES.test(name) ||
+          /(member\w*|permission\w*|access|user\w*)$/i.test(callee.split(".").at(-2) ?? ""))
+      ) {
+        return { file, line: one.line, what: "by who is asking", isSure: true };
+      }
+      const target = depth > 1 ? null : all.define(file, callee);
+      if (target?.kind === "function" && target.fn !== fn) {
+        const passed = new Set(target.fn.params.flatMap((param, index) => {
+          const given = part.call.args[index] ??
+            part.call.named.find((each) => each.name === param.name)?.value;
+          return given && mentions(given, variables) ? [param.name] : [];
+        }));
+        const inner = checkIn(all, target.file, target.fn, passed, depth + 1);
+        if (inner) return inner;
+      } else if (
+        isBoth && target === null && /^[a-z_]/.test(name) && !LOGS.test(callee) && !READS.test(name)
+      ) {
+        maybe ??= { file, line: one.line, what: name, isSure: false };
       }
     }
-    if (
-      mentions(one.value, variables) &&
-      namesOf(one.value).some((name) => CALLER.test(name) && !variables.has(name))
-    ) {
-      const isTelling = one.kind === "test" || one.kind === "assign" || one.kind === "return" ||
-        one.kind === "expression";
-      if (isTelling) return { file, line: one.line, what: "by who is asking" };
-    }
-    for (const part of walk(one.value)) {
-      if (part.kind !== "call" || depth > 1 || !mentions(part, variables)) continue;
-      const target = all.define(file, part.call.callee);
-      if (target?.kind !== "function" || target.fn === fn) continue;
-      const passed = new Set(target.fn.params.flatMap((param, index) => {
-        const given = part.call.args[index] ??
-          part.call.named.find(({ name }) => name === param.name)?.value;
-        return given && mentions(given, variables) ? [param.name] : [];
-      }));
-      const inner = checkIn(all, target.file, target.fn, passed, depth + 1);
-      if (inner) return inner;
-    }
   }
-  return null;
+  return maybe;
 }
 
 function namesOf(expr: Expr): string[] {
@@ -216,10 +269,31 @@ function namesOf(expr: Expr): string[] {
   );
 }
 
+/** Whether a value is made of the variables; a text that they are put into (a key, a message) is not. */
 function mentions(expr: Expr, variables: ReadonlySet<string>): boolean {
-  return namesOf(expr).some((name) =>
-    variables.has(name) || variables.has(name.split(".")[0] ?? "")
-  );
+  if (expr.kind === "join") return false;
+  if (expr.kind === "name") {
+    return variables.has(expr.name) || variables.has(expr.name.split(".")[0] ?? "");
+  }
+  const parts = expr.kind === "call"
+    ? [
+      ...expr.call.receiver ? [expr.call.receiver] : [],
+      ...expr.call.args,
+      ...expr.call.named.map(({ value }) => value),
+    ]
+    : expr.kind === "list"
+    ? expr.items
+    : expr.kind === "map"
+    ? expr.entries.map(({ value }) => value)
+    : expr.kind === "choice"
+    ? [...expr.test ? [expr.test] : [], ...expr.options]
+    : expr.kind === "index"
+    ? [expr.of, expr.key]
+    : expr.kind === "other"
+    ? expr.parts
+    : [];
+  if (expr.kind === "call" && variables.has(expr.call.callee.split(".")[0] ?? "")) return true;
+  return parts.some((one) => mentions(one, variables));
 }
 
 function unique(evidence: readonly Evidence[]): Evidence[] {

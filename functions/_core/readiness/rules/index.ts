@@ -60,6 +60,8 @@ import { requestContext } from "./db-05-request-context.ts";
 import { clientTenant } from "./db-06-client-tenant.ts";
 import { connectionPool } from "./db-07-connection-pool.ts";
 import { statementTimeout } from "./db-08-statement-timeout.ts";
+import { boundedLists } from "./db-09-bounded-lists.ts";
+import { queryInLoop } from "./db-10-query-in-loop.ts";
 import { migrationHeads } from "./db-11-migration-heads.ts";
 import { downgrades } from "./db-12-downgrades.ts";
 import { migrationsOnce } from "./db-13-migrations-once.ts";
@@ -157,6 +159,8 @@ export const RULES: readonly Rule[] = [
   clientTenant,
   connectionPool,
   statementTimeout,
+  boundedLists,
+  queryInLoop,
   migrationHeads,
   downgrades,
   migrationsOnce,

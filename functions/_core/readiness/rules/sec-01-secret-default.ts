@@ -97,7 +97,6 @@ function weigh({ name, style, file, owner, fallback }: Setting): Weight | null {
       return null;
     }
   }
-  if (/\s/.test(text) && text.split(/\s+/).length > 3) return null;
   const role = roleOf(name);
   const remark = isPlaceholder(text) ? ", a well-known one" : "";
   if (role === "signing" || role === "administrator") {
