@@ -122,9 +122,15 @@ export function pairs(
   });
 }
 
+/** More levels than anybody writes: what is nested deeper stands in nothing. */
+const MOST_LEVELS = 2_000;
+
 /** The nearest node above of one of these types. */
 export function enclosing(node: PythonNode, ...types: string[]): PythonNode | null {
-  for (let at = node.parent; at; at = at.parent) if (types.includes(at.type)) return at;
+  let levels = 0;
+  for (let at = node.parent; at && levels < MOST_LEVELS; at = at.parent, levels++) {
+    if (types.includes(at.type)) return at;
+  }
   return null;
 }
 

@@ -130,13 +130,31 @@ export function isSecretName(name: string): boolean {
     last === "SECRET";
 }
 
+/** Whose administrator stands behind the network, not before every visitor. */
+const SERVICES = [
+  ...[
+    "DB",
+    "DATABASE",
+    "POSTGRES",
+    "PG",
+    "MYSQL",
+    "MARIADB",
+    "MONGO",
+    "MONGODB",
+    "MINIO",
+    "REDIS",
+    "RABBITMQ",
+  ],
+  ...["OPENSEARCH", "ELASTIC", "ELASTICSEARCH", "GRAFANA", "CLICKHOUSE", "NEO4J", "KAFKA"],
+];
+
 /** What a secret of this name guards. */
 export function roleOf(name: string): SecretRole {
   const words = new Set(segmentsOf(name));
   const has = (...some: string[]) => some.some((word) => words.has(word));
   if (has("PASSWORD", "PASSWD", "PWD", "PASS")) {
     return has("SUPERUSER", "ADMIN", "ROOT", "ADMINISTRATOR") &&
-        !has("DB", "POSTGRES", "MYSQL", "MINIO")
+        !has(...SERVICES)
       ? "administrator"
       : "service";
   }

@@ -3,6 +3,8 @@ import { argumentsOf, dotted, enclosing, literalOf, stringOf } from "../python-n
 import { lastName, type Python, type PythonClass, type PythonFunction } from "./python.ts";
 import type { Guard } from "./settings.ts";
 
+/** Longer conditions than this were written by a machine. */
+const MOST_TEXT = 5_000;
 const VALIDATOR = /^(field_validator|validator|model_validator|root_validator)$/;
 const STOPS =
   /^(HTTPException|StarletteHTTPException|NotFound|Unauthorized|Forbidden|AuthenticationFailed|PermissionDenied|Http404)$/;
@@ -63,7 +65,7 @@ export function pythonGuards(python: Python, classes: readonly PythonClass[]): G
       const test = node.type === "assert_statement"
         ? node.children[0]
         : enclosing(node, "if_statement", "elif_clause", "function_definition")?.field("condition");
-      if (!test) continue;
+      if (!test || test.end - test.start > MOST_TEXT) continue;
       const loop = enclosing(node, "for_statement", "function_definition");
       const around = loop?.type === "for_statement" ? loop.field("right") : null;
       const names = new Set([...namesIn(test), ...(around ? namesIn(around) : [])]);

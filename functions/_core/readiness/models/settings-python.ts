@@ -29,6 +29,8 @@ import {
 
 const UNKNOWN: Fallback = { kind: "unknown" };
 const MOST_STEPS = 8;
+/** More than any module reads. */
+const MOST_READS = 2_000;
 
 /** The settings of the Python back ends. */
 export async function pythonSettings(repository: Repository): Promise<Settings> {
@@ -207,7 +209,9 @@ export function fallbackOf(
   }
   if (
     /^Secret(Str|Bytes)?$/.test(name) ||
-    /^(str|parse_obj_as|TypeAdapter|AnyUrl|PostgresDsn|URL)$/.test(name)
+    /^(str|int|float|bool|quote|quote_plus|parse_obj_as|TypeAdapter|AnyUrl|PostgresDsn|URL)$/.test(
+      name,
+    )
   ) {
     return positional[0] ? again(positional[0]) : UNKNOWN;
   }
@@ -309,6 +313,7 @@ function readsOf(python: Python, module: PythonModule, taken: ReadonlySet<string
   if (!/environ|getenv|decouple|environs|starlette\.config/.test(module.file.text ?? "")) return [];
   const found: Setting[] = [];
   for (const node of module.root.all("call", "subscript")) {
+    if (found.length >= MOST_READS) break;
     if (taken.has(`${module.path}:${node.start}`)) continue;
     const read = oneRead(python, module, node);
     if (!read) continue;
@@ -399,7 +404,8 @@ export function isModeTest(text: string): boolean {
 
 /** Whether a statement runs only where a condition says development: `if DEBUG:`, the `else` of `if env == "production"`. */
 export function isDevelopmentBranch(node: PythonNode): boolean {
-  for (let at: PythonNode | null = node; at?.parent; at = at.parent) {
+  let levels = 0;
+  for (let at: PythonNode | null = node; at?.parent && levels < 2_000; at = at.parent, levels++) {
     const { parent } = at as PythonNode;
     if (
       !parent ||

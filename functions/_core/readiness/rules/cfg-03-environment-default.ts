@@ -95,7 +95,7 @@ async function branchesOn(
     for (const module of (await pythonOf(repository)).modules) {
       if (!module.file.text?.includes(name)) continue;
       for (const node of module.root.all("comparison_operator", "call", "not_operator")) {
-        if (module.path === file && node.line === line) continue;
+        if ((module.path === file && node.line === line) || node.end - node.start > 5_000) continue;
         const isAsked = node.type === "comparison_operator" ||
           /\.(startswith|lower|endswith)$/.test(node.field("function")?.text.slice(-12) ?? "");
         if (isAsked && node.all("identifier").some((one) => one.text === name)) {

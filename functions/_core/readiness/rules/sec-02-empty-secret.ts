@@ -69,12 +69,14 @@ function usesOf(python: Python, { name, owner }: Setting): Use[] {
   for (const module of python.modules) {
     if (!module.file.text?.includes(name)) continue;
     const spread = module.root.all("identifier").filter((node) => node.text === name);
+    const asked = new Set<number>();
     for (const node of spread) {
       const isField = node.parent?.type === "attribute" &&
         node.parent.field("attribute")?.start === node.start;
       if (owner !== null && !isField) continue;
       const fn = enclosing(node, "function_definition");
-      if (!fn) continue;
+      if (!fn || asked.has(fn.start)) continue;
+      asked.add(fn.start);
       const aliases = aliasesOf(fn, name);
       if (asks(fn, aliases)) continue;
       const deciding = decidingUse(fn, aliases);
@@ -98,7 +100,11 @@ function aliasesOf(fn: PythonNode, name: string): Set<string> {
   return names;
 }
 
+/** Longer expressions than this were written by a machine. */
+const MOST_TEXT = 5_000;
+
 function mentions(node: PythonNode, names: ReadonlySet<string>): boolean {
+  if (node.end - node.start > MOST_TEXT) return false;
   return [node, ...node.all("identifier")].some((one) =>
     one.type === "identifier" && names.has(one.text)
   );
