@@ -20,6 +20,11 @@ export const cases: Cases = {
       status: "fail",
       at: ["k8s/a.yaml:6"],
     },
+    "latest for when the deploy names no version warns": {
+      files: { "compose.yaml": "services:\n  a:\n    image: acme/a:${TAG:-latest}\n" },
+      status: "warn",
+      severity: "p2",
+    },
     "where kustomize sets it": {
       files: {
         "k8s/a.yaml":

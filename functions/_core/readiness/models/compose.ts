@@ -45,6 +45,8 @@ const DEVELOPMENT =
   /(^|[._\/-])(dev|develop|development|local|override|debug|test|tests|testing|ci|e2e|playwright|example|sample|demo)([._-]|$)/i;
 const MOST_LEVELS = 8;
 const MOST_MERGES = 2_000;
+/** What stands behind is noted, not judged: rules ask services about each other. */
+const MOST_SERVICES = 400;
 
 /**
  * What compose runs: each set of fragments merged, and which of them is production. A deploy that names fragments
@@ -80,7 +82,15 @@ function read(repository: Repository): Compose {
     const [first] = files;
     if (!first) return [];
     const directory = first.split("/").slice(0, -1).join("/");
-    const services = merge(reader, files, 0);
+    const all = merge(reader, files, 0);
+    const services = all.slice(0, MOST_SERVICES);
+    if (all.length > MOST_SERVICES) {
+      repository.note({
+        file: first,
+        reason: `it has ${all.length} services: ${MOST_SERVICES} are read`,
+      });
+      unread.push(first);
+    }
     const isSwarm = dockerCommands(repository).some((one) =>
       one.verb === "stack" && one.files.some((path) => files.includes(path))
     );

@@ -68,7 +68,10 @@ function ofServices(repository: Repository): Evidence[] {
       // A tag that the deploy gives is the deploy's to pin.
       return [unknown(place.file, place.node.line, `the image ${written} is given from outside`)];
     }
-    return [judge(place.file, place.node.line, image)];
+    const one = judge(place.file, place.node.line, image);
+    const isDefault = one.kind === "gap" && (text(place.node) ?? "").includes("$");
+    // The deploy may well name a version; this is what runs when it doesn't.
+    return isDefault ? [{ ...one, kind: "weakness", severity: "p2" }] : [one];
   });
 }
 
