@@ -33,6 +33,7 @@ export type Ci = { jobs: CiJob[]; commands: CiCommand[] };
 
 const MOST_CALLS = 4;
 const MOST_COMMANDS = 20_000;
+const MOST_JUDGED = 3_000;
 
 /**
  * Every command that CI reaches.
@@ -154,6 +155,7 @@ function addTask(repository: Repository, ci: Ci, task: Task, at: At): void {
 
 /** Why the status of a command is lost in its own script. */
 export function softness(command: Command, shell: Shell, hasPipefail: boolean): string | null {
+  if (shell.commands.length > MOST_JUDGED) return "its script is too long to be judged";
   for (const { id, item, operators } of command.lists) {
     const or = operators.indexOf("||", item);
     if (or < 0) continue;
@@ -166,10 +168,11 @@ export function softness(command: Command, shell: Shell, hasPipefail: boolean): 
   }
   const isLast = command.pipes.every(({ stage, stages }) => stage === stages - 1);
   if (!isLast && !hasPipefail) return "a pipe without pipefail hides its status";
-  const fails = shell.commands.some((one) =>
-    (one.program === "exit" || one.program === "return") && one.args[0] !== "0"
-  );
-  if (command.isTested && !fails) return "a condition takes its status";
+  const fails = () =>
+    shell.commands.some((one) =>
+      (one.program === "exit" || one.program === "return") && one.args[0] !== "0"
+    );
+  if (command.isTested && !fails()) return "a condition takes its status";
   return command.isBackground ? "it runs in the background" : null;
 }
 

@@ -79,6 +79,9 @@ export function targetsOf(repository: Repository, folder: string): Map<string, T
   });
 }
 
+/** No hand writes a line of a Makefile that is longer, and the expression below needs its square. */
+const LONGEST = 2_000;
+
 /** Makefiles and justfiles alike: a name, a colon, and indented lines that a shell runs. */
 function readTargets(repository: Repository, path: string, text: string): Task[] {
   const tasks: Task[] = [];
@@ -86,6 +89,7 @@ function readTargets(repository: Repository, path: string, text: string): Task[]
   const lines = text.split("\n");
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at] ?? "";
+    if (line.length > LONGEST) continue;
     const head = /^@?([A-Za-z0-9_.%/-][A-Za-z0-9_.%/ -]*?)(?: [^:=]*)?:(?![:=])([^=#]*)/.exec(line);
     if (head) {
       const needs = (head[2] ?? "").trim().split(/\s+/).filter(Boolean);

@@ -115,7 +115,7 @@ export function expressionsOf(value: string): Expression[] {
     const start = value.indexOf("${{", from);
     const end = start < 0 ? -1 : value.indexOf("}}", start);
     if (end < 0) return found;
-    const inner = value.slice(start + 3, end);
+    const inner = value.slice(start + 3, Math.min(end, start + 3 + MOST_EXPRESSION));
     found.push({ text: inner.trim(), contexts: contextsOf(inner), offset: start });
     from = end + 2;
   }
@@ -146,5 +146,8 @@ export function contextsOf(expression: string): string[] {
   flush();
   return contexts;
 }
+
+/** Far more than people write; what stands behind it is not looked at. */
+const MOST_EXPRESSION = 4_000;
 
 const TOKENS = /'[^']*'|\[[^\]]*\]|\.(?:[A-Za-z_*][\w-]*|\*)|[A-Za-z_][\w-]*|\(|[^\s]/g;

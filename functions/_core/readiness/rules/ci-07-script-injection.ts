@@ -35,10 +35,14 @@ export const scriptInjection: Rule = {
       );
       for (const { text, lineOf } of textsOf(step)) {
         scripts++;
+        // Lines are counted on the way: expressions come in order.
+        let [counted, number] = [0, 1];
         for (const { text: inner, offset } of expressionsOf(text)) {
           const taint = taintOf(inner, { inputs: reached.get(workflow.file) ?? new Set(), texts });
           if (!taint) continue;
-          const line = lineOf(text.slice(0, offset).split("\n").length);
+          number += text.slice(counted, offset).split("\n").length - 1;
+          counted = offset;
+          const line = lineOf(number);
           const shown = `\${{ ${quote(inner, 60)} }}`;
           evidence.push(
             taint === "stranger"
