@@ -65,6 +65,14 @@ export const cases: Cases = {
       status: "warn",
       severity: "p2",
     },
+    "a member where only a name can stand": {
+      files: {
+        "src/users.ts":
+          "export const all = (table) => pool.query(`SELECT * FROM ${table.quoted} WHERE id = $1`, [1]);\n",
+      },
+      status: "warn",
+      severity: "p2",
+    },
     "a migration": {
       files: {
         "alembic/versions/1_users.py": 'def upgrade():\n    op.execute(f"DROP TABLE {name}")\n',

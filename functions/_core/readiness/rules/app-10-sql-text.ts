@@ -11,6 +11,9 @@ const SQL =
   /^\s*(--[^\n]*\n\s*)*(select\s|insert\s+into|update\s+\S+\s+set|delete\s+from|with\s+\w+\s+(as\b|\()|merge\s+into|truncate\s|drop\s+(table|schema|index|view|role|user|database)|alter\s+(table|role|user|database|schema)|create\s+(table|index|schema|role|user|view|database|extension|policy)|grant\s|revoke\s|set\s+(local|session|role|search_path)|copy\s|call\s|lock\s+table|refresh\s+materialized|vacuum|analyze\s|explain\s|comment\s+on|reindex\s|notify\s|listen\s)/i;
 const DEFINES =
   /^\s*(alter|create|drop|grant|revoke|set|comment|reindex|notify|listen|truncate|lock|refresh|vacuum|analyze)\b/i;
+/** Behind these stands a name or a clause, where no value can be bound. */
+const NAME_FOLLOWS =
+  /\b(from|join|into|update|table|by|select|column|schema|role|on|only|as|set|and|where|distinct|index|type|exists|view|returning)\s+$|["`.]$/i;
 /** Names and clauses that code puts together: as safe as that code, which nobody can see here. */
 const CLAUSE =
   /(^|_)(placeholders?|columns?|cols|fields?|table(_?names?)?|tbl|schema(_?names?)?|where(_?(clauses?|sql|str))?|clauses?|conditions?|order(_?by)?|direction|sort(_?(by|order|column))?|joins?|set_?clauses?|updates|assignments|sql|filters?|from_clause|partition|index_?name|view|role|database|db_?name|limit|offset|interval|unit|op|operator|condition_sql|values_sql|bindings|params_sql|marks|patterns?|constraint(s|_name)?)$/i;
@@ -142,8 +145,11 @@ function judge(all: Names, file: CodeFile, fn: Fn | null, text: Expr): Verdict {
   const [head] = parts;
   if (head?.kind !== "text" || !SQL.test(head.value)) return null;
   let clause: string | null = null;
-  for (const part of parts) {
-    const kind = partKind(all, file, fn, part, 0);
+  for (const [index, part] of parts.entries()) {
+    const before = parts[index - 1];
+    const isName = before?.kind === "text" && NAME_FOLLOWS.test(before.value.slice(-40));
+    const found = partKind(all, file, fn, part, 0);
+    const kind = found === "value" && isName ? "clause" : found;
     // Statements that define take no bound values: what varies in them are names.
     if (kind === "value" && !DEFINES.test(head.value)) return { kind: "value", name: nameOf(part) };
     if (kind === "value") clause ??= nameOf(part);

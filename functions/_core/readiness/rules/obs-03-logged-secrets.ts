@@ -6,7 +6,7 @@ import { place, unreadSources } from "../models/servers.ts";
 
 /** Files that a person runs by hand: what they print, that person sees. */
 export const BY_HAND =
-  /(^|\/)(scripts?|seeds?|cli|bin|tools|commands|cookbook|notebooks?)\/|(^|\/)seed[^/]*$/i;
+  /(^|\/)(scripts?|bench|benchmarks?|seeds?|cli|bin|tools|commands|cookbook|notebooks?)\/|(^|\/)seed[^/]*$/i;
 const ABOUT_TEXT = /(^|\/)(lexer|tokeni[sz]|parser|grammar|nlp|llm|prompt)/i;
 const MOST = 40;
 
