@@ -4,6 +4,7 @@ import { backup } from "./backup.ts";
 import { canaries } from "./canaries.ts";
 import { guard } from "./guard.ts";
 import { ledger } from "./ledger.ts";
+import { load } from "./load.ts";
 import { lint } from "./lint.ts";
 import type { Row } from "./measure.ts";
 import { reads } from "./reads.ts";
@@ -15,6 +16,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   backup,
   canaries,
   lint,
+  load,
   guard,
   reads,
   status,

@@ -657,13 +657,30 @@ begin
     where i.state = 'open'
         and greatest(i.notified_at, i.acknowledged_at) > at_time + interval '5 minutes';
 
-    foreach result in array results loop
-        continue when result.status = 'pass' or result.severity = 'info';
+    for result in
+        -- The first of each. Set by set: whoever asks a growing array, incident by incident, takes seconds for thousands.
+        select
+            first.name, first.subject, first.title, first.severity, first.category, first.status, first.observed,
+            first.threshold, first.detail, first.remediation, first.sample_ids, first.reproduce_sql, first.fingerprint
+        from (
+            select distinct on (r.fingerprint, r.status = 'unknown') r.*
+            from unnest(results) with ordinality as r (
+                name, subject, title, severity, category, status, observed, threshold, detail, remediation, sample_ids,
+                reproduce_sql, fingerprint, position
+            )
+            where r.status is distinct from 'pass'
+                and r.severity is distinct from 'info'
+            order by
+                r.fingerprint,
+                r.status = 'unknown',
+                r.position
+        ) as first
+        order by first.position
+    loop
         print := case result.status
             when 'unknown' then pg_catalog.md5(result.fingerprint || ':unknown')
             else result.fingerprint
         end;
-        continue when print = any (fingerprints);
         -- Somebody answers for it until a date: no message, and an incident that is open ends with one. When the date has
         -- passed the next run opens a new incident. What cannot be accepted is never silent.
         if result.status = 'fail' and exists (
@@ -780,7 +797,7 @@ begin
         set clean_runs = i.clean_runs + 1
         where i.state = 'open'
             and i.name = any (evaluated)
-            and i.fingerprint <> all (fingerprints)
+            and not exists (select from unnest(fingerprints) as f (fingerprint) where f.fingerprint = i.fingerprint)
             -- A run that could not look at everything proves nothing about what it did not find.
             and not exists (
                 select

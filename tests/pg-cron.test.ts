@@ -10,6 +10,7 @@ import {
   startPostgres,
   withSql,
 } from "./support/postgres.ts";
+import { bulkhead } from "./support/project.ts";
 
 const FULL = process.env["BULKHEAD_DEPTH"] === "full";
 let server: Server;
@@ -72,6 +73,14 @@ describe("the real pg_cron", () => {
     `);
     assert.equal(Number(rows[0]?.["jobs"]) >= 6, true);
     assert.deepEqual([rows[0]?.["active"], rows[0]?.["own"]], [true, true]);
+  });
+
+  it("of 1.4 with background workers runs one job at a time, and doctor says so", async () => {
+    const ran = await bulkhead(["doctor", "--json", "--no-ping"], {
+      env: { DATABASE_URL: server.url("project") },
+    });
+    const { findings } = JSON.parse(ran.stdout) as { findings: { name: string; status: string }[] };
+    assert.equal(findings.find(({ name }) => name === "pg_cron_workers")?.status, "fail");
   });
 
   it("runs every job of the timetable to its end, the passes with their commits", async () => {

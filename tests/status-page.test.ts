@@ -1,5 +1,7 @@
 // needs: chromium
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { readActivity } from "../functions/_core/adapters/activity-source.ts";
@@ -14,6 +16,8 @@ import { openPage, startBrowser, violations } from "./support/page.ts";
 import { openhouseDatabase, type Server, startPostgres, withSql } from "./support/postgres.ts";
 
 const TOKEN = "t".repeat(40);
+/** A picture differs with each font: the documents' are drawn on request. */
+const DRAW = process.env["BULKHEAD_UPDATE_SNAPSHOT"] !== undefined;
 const TENANT = "11111111-1111-4111-8111-111111111111";
 
 describe("the status page of a project with a history", () => {
@@ -130,6 +134,21 @@ describe("the status page of a project with a history", () => {
       });
     }
   }
+
+  test("looks as in docs/status.md", async () => {
+    const folder = new URL("../docs/images/", import.meta.url);
+    for (const colorScheme of ["light", "dark"] as const) {
+      const html = pages.detail.replaceAll(/test_[0-9a-f]+/g, "postgres");
+      await using shown = await openPage(browser, html, { colorScheme, width: 1040 });
+      await shown.page.setViewportSize({ width: 1040, height: 720 });
+      const picture = await shown.page.screenshot();
+      const file = new URL(`status-${colorScheme}.png`, folder);
+      if (DRAW) writeFileSync(file, picture);
+      // The same view, to the pixel's size; each font draws it a little differently.
+      const size = (png: Buffer) => [png.readUInt32BE(16), png.readUInt32BE(20)];
+      assert.deepEqual(size(readFileSync(file)), size(picture));
+    }
+  });
 
   test("prints black on white, charts with it", async () => {
     await using shown = await openPage(browser, pages.detail, { colorScheme: "dark", width: 1280 });

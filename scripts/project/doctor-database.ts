@@ -84,7 +84,27 @@ async function extensions(sql: Sql): Promise<Finding[]> {
         : fail(`extension_${name}`, "missing", `create extension if not exists ${name};`),
     );
   }
-  return found;
+  return [...found, ...await oneJobAtATime(sql)];
+}
+
+/** pg_cron before 1.5 waits for each background worker: a long pass holds up the seals, the alerts and the reaper. */
+async function oneJobAtATime(sql: Sql): Promise<Finding[]> {
+  const [row] = z.array(z.object({ version: z.string() })).parse([
+    ...await sql`
+      select e.extversion as version
+      from pg_catalog.pg_extension as e
+      where e.extname = 'pg_cron'
+        and string_to_array(substring(e.extversion from '^[0-9]+[.][0-9]+'), '.')::integer[] < array[1, 5]
+        and current_setting('cron.use_background_workers', true)::boolean`,
+  ]);
+  if (row === undefined) return [];
+  return [
+    fail(
+      "pg_cron_workers",
+      `pg_cron ${row.version} with cron.use_background_workers runs one job at a time; update it, or turn that off and restart`,
+      "alter system set cron.use_background_workers = off;",
+    ),
+  ];
 }
 
 /** Bodies are compared, so the answer does not depend on what any record says. */
