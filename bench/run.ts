@@ -7,6 +7,7 @@ import { ledger } from "./ledger.ts";
 import { load } from "./load.ts";
 import { lint } from "./lint.ts";
 import type { Row } from "./measure.ts";
+import { readiness } from "./readiness.ts";
 import { reads } from "./reads.ts";
 import { status } from "./status.ts";
 import { wrapper } from "./wrapper.ts";
@@ -18,6 +19,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   lint,
   load,
   guard,
+  readiness,
   reads,
   status,
   wrapper,

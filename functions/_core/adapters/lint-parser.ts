@@ -14,6 +14,7 @@ const TSX = /\.(tsx|svelte|vue|astro)$/;
  */
 export function parseScript(path: string, text: string): Parsed {
   const source = /\.(svelte|vue|astro)$/.test(path) ? scriptsOnly(path, text) : text;
+  if (isBottomless(source)) throw new RangeError("it is nested too deeply");
   const dialects: ParserPlugin[][] = TYPESCRIPT.test(path)
     ? [["typescript"]]
     : TSX.test(path)
@@ -50,6 +51,21 @@ export function parseScript(path: string, text: string): Parsed {
     }
   }
   throw failure;
+}
+
+const MOST_LEVELS = 200;
+
+/** Whether brackets open that never close, or nest as no hand does: the parser's time grows with the square of it. */
+function isBottomless(text: string): boolean {
+  let level = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    // ( [ { and ) ] }
+    if (code === 40 || code === 91 || code === 123) {
+      if (++level > MOST_LEVELS) return true;
+    } else if ((code === 41 || code === 93 || code === 125) && level > 0) level--;
+  }
+  return false;
 }
 
 /** The text with all but the scripts blanked, so that every offset stays what it was. */
