@@ -42,6 +42,14 @@ export const cases: Cases = {
       status: "fail",
       at: ["src/a.ts:1"],
     },
+    "what is left of the environment is no variable": {
+      files: {
+        "src/a.ts":
+          "const { BILLING_URL, ...others } = process.env;\nexport const all = { BILLING_URL, others };\n",
+        ".env.example": "BILLING_URL=\n",
+      },
+      status: "pass",
+    },
     "no variables": { files: { "a.py": "x = 1\n" }, status: "not-applicable" },
   },
 };

@@ -30,6 +30,8 @@ export function nodeSettings(repository: Repository): Settings {
     if (repository.file(module.path)?.context === "test") continue;
     const isDevelopment = isDevelopmentFile(module.path);
     for (const { name, line, node, fallback } of environmentReads(module, all)) {
+      // A rest (`const { A, ...others } = process.env`) and a computed name are no variable.
+      if (!/^[A-Za-z_]\w*$/.test(name)) continue;
       found.settings.push({
         language: "node",
         name,
