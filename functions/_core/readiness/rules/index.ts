@@ -51,6 +51,14 @@ import { securityHeaders } from "./app-09-security-headers.ts";
 import { sqlText } from "./app-10-sql-text.ts";
 import { timeouts } from "./app-11-timeouts.ts";
 import { burstLimit } from "./app-12-burst-limit.ts";
+import { contentSecurityPolicy } from "./web-01-content-security-policy.ts";
+import { strictPolicy } from "./web-02-strict-policy.ts";
+import { webSecurityHeaders } from "./web-03-web-security-headers.ts";
+import { storedTokens } from "./web-04-stored-tokens.ts";
+import { cookieOptions } from "./web-05-cookie-options.ts";
+import { sessionTokens } from "./web-06-session-tokens.ts";
+import { serverChecks } from "./web-07-server-checks.ts";
+import { authSwitches } from "./web-08-auth-switches.ts";
 import { leanImage } from "./web-09-lean-image.ts";
 import { rowSecurity } from "./db-01-row-security.ts";
 import { forcedRowSecurity } from "./db-02-forced-row-security.ts";
@@ -89,6 +97,7 @@ import { waitsForHealth } from "./dep-10-waits-for-health.ts";
 import { hardening } from "./dep-11-hardening.ts";
 import { sourceMounts } from "./dep-12-source-mounts.ts";
 import { adminTools } from "./dep-13-admin-tools.ts";
+import { webServerSignals } from "./dep-14-web-server-signals.ts";
 import { backups } from "./dr-01-backups.ts";
 import { backupQuality } from "./dr-02-backup-quality.ts";
 import { restoreDrill } from "./dr-03-restore-drill.ts";
@@ -150,6 +159,14 @@ export const RULES: readonly Rule[] = [
   sqlText,
   timeouts,
   burstLimit,
+  contentSecurityPolicy,
+  strictPolicy,
+  webSecurityHeaders,
+  storedTokens,
+  cookieOptions,
+  sessionTokens,
+  serverChecks,
+  authSwitches,
   leanImage,
   rowSecurity,
   forcedRowSecurity,
@@ -188,6 +205,7 @@ export const RULES: readonly Rule[] = [
   hardening,
   sourceMounts,
   adminTools,
+  webServerSignals,
   backups,
   backupQuality,
   restoreDrill,
