@@ -110,14 +110,27 @@ function readJob(
   return { job, runs, node: whole };
 }
 
-/** A job with what its `extends` gives it. */
-function inherit(root: YamlNode, node: YamlNode, depth: number): YamlNode {
+/** A job with what its `extends` gives it; each is worked out once, as they may name each other in any number. */
+function inherit(
+  root: YamlNode,
+  node: YamlNode,
+  depth: number,
+  known: Map<YamlNode, YamlNode> = new Map(),
+): YamlNode {
   const bases = items(at(node, "extends"));
   if (bases.length === 0 || depth > 5 || node.kind !== "map") return node;
+  const done = known.get(node);
+  if (done) return done;
+  known.set(node, node);
   const keys = new Set(node.entries.map(({ key }) => key));
   const given = bases.toReversed().flatMap((one) => {
     const base = at(root, text(one) ?? "");
-    return base ? entries(inherit(root, base, depth + 1)) : [];
+    return base ? entries(inherit(root, base, depth + 1, known)) : [];
   });
-  return { ...node, entries: [...node.entries, ...given.filter(({ key }) => !keys.has(key))] };
+  const whole = {
+    ...node,
+    entries: [...node.entries, ...given.filter(({ key }) => !keys.has(key))],
+  };
+  known.set(node, whole);
+  return whole;
 }
