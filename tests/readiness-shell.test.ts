@@ -116,6 +116,7 @@ describe("toolOf()", () => {
       ["coverage run -m pytest", "pytest"],
       ["uv run coverage run --source=app -m pytest -q", "pytest -q"],
       ["npx @cyclonedx/cdxgen@10 -o x", "cdxgen -o x"],
+      ["pipx run zizmor==1.9.0 .", "zizmor ."],
     ] as const
   ) {
     it(`${text} is ${expected}`, () => {

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     },
     "settings without an environment": {
       files: { "app/config.py": config("name: str") },
-      status: "unknown",
+      status: "not-applicable",
     },
   },
 };

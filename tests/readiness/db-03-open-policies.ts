@@ -73,6 +73,10 @@ export const cases: Cases = {
       status: "warn",
       severity: "p2",
     },
+    "policies of the application's own role are policies": {
+      files: sql("create policy p on items to app using (org_id = my_org());"),
+      status: "pass",
+    },
     "no policies, no question": { files: sql(""), status: "not-applicable" },
   },
 };

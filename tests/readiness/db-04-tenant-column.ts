@@ -35,6 +35,21 @@ export const cases: Cases = {
       },
       status: "pass",
     },
+    "the table of members says what a tenant is called": {
+      files: {
+        "migrations/1_a.sql":
+          "create table clinics (id int primary key);\ncreate table members (clinic_id int not null references clinics (id), user_id int not null references users (id), primary key (clinic_id, user_id));\ncreate table visits (id int,\n clinic_id int references clinics (id));\ncreate index on visits (clinic_id);",
+      },
+      status: "fail",
+      says: /visits\.clinic_id may be null/,
+    },
+    "what somebody likes is no tenant": {
+      files: {
+        "migrations/1_a.sql":
+          "create table posts (id int primary key);\ncreate table likes (post_id int references posts (id), user_id int references users (id));",
+      },
+      status: "not-applicable",
+    },
     "Alembic's columns": {
       files: {
         "alembic/versions/a1.py": `from alembic import op

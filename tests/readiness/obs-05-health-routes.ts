@@ -72,6 +72,17 @@ app.get("/readyz", async () => { await prisma.$queryRaw\`SELECT 1\`; return { ok
       },
       status: "warn",
     },
+    "Next's own routes on a platform are started for each request": {
+      files: { "app/api/items/route.ts": "export function GET() { return Response.json([]); }\n" },
+      status: "not-applicable",
+    },
+    "Next's own routes in a container are kept running": {
+      files: {
+        "app/api/items/route.ts": "export function GET() { return Response.json([]); }\n",
+        Dockerfile: 'FROM node:22\nCMD ["node", "server.js"]\n',
+      },
+      status: "fail",
+    },
     "Nest's terminus": {
       files: {
         "src/health.controller.ts": `import { Controller, Get } from "@nestjs/common";

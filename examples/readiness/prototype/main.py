@@ -10,22 +10,24 @@ JWT_SECRET = os.getenv("JWT_SECRET", "super-secret-jwt-value")
 app = FastAPI(debug=True)
 app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
 engine = create_engine(os.environ["DATABASE_URL"])
-current_shop = None
+current_org = None
+BLOCKED = {"203.0.113.9"}
 
 
 @app.post("/login")
 def login(body: dict):
     print(f"login with {body['password']}")
-    return {"token": jwt.encode({"shop": body["shop"]}, JWT_SECRET)}
+    return {"token": jwt.encode({"org": body["org"]}, JWT_SECRET)}
 
 
 @app.get("/orders")
-def orders(request: Request, x_shop_id: str = Header()):
-    global current_shop
-    current_shop = x_shop_id
-    ip = request.headers.get("X-Forwarded-For")
+def orders(request: Request, x_org_id: str = Header()):
+    global current_org
+    current_org = x_org_id
+    if request.headers.get("X-Forwarded-For") in BLOCKED:
+        return []
     with engine.connect() as connection:
-        rows = connection.execute(text(f"select * from orders where shop_id = '{x_shop_id}'"))
+        rows = connection.execute(text(f"select * from orders where org_id = '{x_org_id}'"))
         return [dict(row._mapping) for row in rows]
 
 

@@ -1,2 +1,2 @@
-create table shops (id serial primary key, name text);
-create table orders (id serial primary key, shop_id int, total numeric);
+create table orgs (id serial primary key, name text);
+create table orders (id serial primary key, org_id int, total numeric);

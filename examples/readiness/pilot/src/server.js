@@ -17,18 +17,18 @@ app.get("/health", (_request, response) => response.json({ status: "alive" }));
 
 app.post("/login", rateLimit({ windowMs: 60_000, limit: 10 }), async (request, response) => {
   const { rows: [user] } = await pool.query(
-    "select id, depot_id from users where email = $1 and password = crypt($2, password)",
+    "select id, organization_id from users where email = $1 and password = crypt($2, password)",
     [request.body.email, request.body.password],
   );
   if (!user) return response.status(401).json({ message: "the address or the password is wrong" });
   log.info({ userId: user.id }, "signed in");
-  response.json({ token: jwt.sign({ sub: user.id, depot: user.depot_id }, settings.JWT_SECRET, { expiresIn: "15m" }) });
+  response.json({ token: jwt.sign({ sub: user.id, org: user.organization_id }, settings.JWT_SECRET, { expiresIn: "15m" }) });
 });
 
 app.get("/items", (request, response, next) => {
   const token = (request.headers.authorization ?? "").replace(/^Bearer /, "");
-  const { depot } = jwt.verify(token, settings.JWT_SECRET, { algorithms: ["HS256"] });
-  pool.query("select id, name from items where depot_id = $1", [depot])
+  const { org } = jwt.verify(token, settings.JWT_SECRET, { algorithms: ["HS256"] });
+  pool.query("select id, name from items where organization_id = $1", [org])
     .then(({ rows }) => response.json(rows), next);
 });
 

@@ -67,6 +67,6 @@ function behindOptions(args: readonly string[]): string[] {
 }
 
 function named([name, ...args]: readonly string[]): Tool | null {
-  // `npx eslint@9` and `uvx ruff@0.6` name a version.
-  return name ? { name: name.replace(/(?!^)@[^/@]*$/, ""), args } : null;
+  // `npx eslint@9`, `uvx ruff@0.6` and `pipx run bandit==1.8` name a version.
+  return name ? { name: name.replace(/(?!^)(@[^/@]*|[=~<>]=.*)$/, ""), args } : null;
 }

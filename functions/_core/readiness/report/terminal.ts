@@ -138,7 +138,11 @@ const STYLE = { fail: "red", warn: "yellow", unknown: "yellow", pass: "green" } 
 function ruleLine(rule: ReportRule, width: number, paint: Paint): string {
   const { status } = rule;
   const mark = status === "not-applicable" ? MARK[status] : paint(MARK[status], STYLE[status]);
-  return `  ${mark} ${paint(rule.id.padEnd(6), "bold")}  ${clip(rule.title, width - 12)}`;
+  const [first = "", ...rest] = wrap(rule.title, width - 12);
+  return [
+    `  ${mark} ${paint(rule.id.padEnd(6), "bold")}  ${first}`,
+    ...rest.map((line) => `${" ".repeat(12)}${line}`),
+  ].join("\n");
 }
 
 function areaLine(area: AreaScore, width: number): string {

@@ -77,10 +77,10 @@ export const environmentDefault: Rule = {
       }
     }
     return conclude(evidence, {
-      status: settings.length === 0 ? "not-applicable" : "unknown",
+      status: "not-applicable",
       summary: settings.length === 0
         ? "no back end reads settings here"
-        : "no setting tells the environments apart",
+        : "no setting tells the environments apart: nothing is relaxed by one",
     });
   },
 };

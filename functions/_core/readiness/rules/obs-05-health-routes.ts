@@ -33,6 +33,12 @@ export const healthRoutes: Rule = {
     if (kinds.size === 0) {
       return conclude([], { status: "not-applicable", summary: "no back end was found" });
     }
+    if (found.length === 0 && isServerless(repository, kinds)) {
+      return conclude([], {
+        status: "not-applicable",
+        summary: "functions that a platform starts for each request: nothing restarts them",
+      });
+    }
     const evidence: Evidence[] = [...packaged(repository)];
     const asking: Route[] = [];
     const silent: Route[] = [];
@@ -81,6 +87,14 @@ export const healthRoutes: Rule = {
     return conclude(evidence, { status: "unknown", summary: "" });
   }),
 };
+
+/** Next's own routes alone, and no container or process file that would keep them running. */
+function isServerless(repository: Repository, kinds: ReadonlyMap<string, unknown>): boolean {
+  const keeps =
+    /(^|\/)([^/]*Dockerfile[^/]*|[^/]*compose[^/]*\.ya?ml|Procfile|fly\.toml|ecosystem\.config\.[cm]?js)$|(^|\/)(charts?|k8s|helm)\//i;
+  return [...kinds.keys()].every((kind) => kind === "next") &&
+    repository.matching(keeps).length === 0;
+}
 
 /** Packages that bring both, where they are used. */
 function packaged(repository: Repository): Evidence[] {
