@@ -160,9 +160,10 @@ export async function load${k}(page: number): Promise<Row[]> {
   return await response.json();
 }
 `;
+  const neighbour = JSON.stringify(`../part-${(n + 3) % 30}/view-${n + 20}`);
   return `"use client";
 import { useMemo, useState } from "react";
-import { load0 as other } from "../part-${(n + 3) % 30}/view-${n + 20}";
+import { load0 as other } from ${neighbour};
 
 export type Row = { id: string; name: string; total: number };
 export const more = other;

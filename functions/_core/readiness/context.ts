@@ -28,7 +28,7 @@ function isVendored(path: string): boolean {
 const CI =
   /^(\.github\/(workflows|actions)\/|\.gitlab-ci\.ya?ml$|\.gitlab\/|\.circleci\/|\.buildkite\/|\.woodpecker|\.drone\.ya?ml$|azure-pipelines[^/]*\.ya?ml$|bitbucket-pipelines\.ya?ml$|Jenkinsfile)/;
 const TEST =
-  /(^|\/)(?!ab[-_])([\w.]*[-_])?(tests?|__tests__|__mocks__|e2e|cypress|playwright|fixtures?|__fixtures__|testdata|testing)\/|(^|\/)(test_[^/]*|[^/]*_test|conftest|locustfile|noxfile)\.py$|[._-](test|spec|e2e|stories|mock)\.[^/]+$|(^|\/)(jest|vitest|playwright|cypress)\.(config|setup)[^/]*$|(^|\/)[^/]*(compose|Dockerfile)[^/]*[._-](tests?|ci|e2e|playwright)\b|(^|\/)(tests?|ci|e2e)\.(Dockerfile|(docker-)?compose)|(^|\/)\.env\.(test|testing|ci|e2e)\b|(^|\/)(settings|environments)\/tests?(ing)?\.\w+$/i;
+  /(^|\/)(?!ab[-_])([\w.]*[-_])?(tests?|__tests__|__mocks__|e2e|cypress|playwright|fixtures?|__fixtures__|testdata|testing|bench(marks?)?)\/|(^|\/)(test_[^/]*|[^/]*_test|conftest|locustfile|noxfile)\.py$|[._-](test|spec|e2e|stories|mock)\.[^/]+$|(^|\/)(jest|vitest|playwright|cypress)\.(config|setup)[^/]*$|(^|\/)[^/]*(compose|Dockerfile)[^/]*[._-](tests?|ci|e2e|playwright)\b|(^|\/)(tests?|ci|e2e)\.(Dockerfile|(docker-)?compose)|(^|\/)\.env\.(test|testing|ci|e2e)\b|(^|\/)(settings|environments)\/tests?(ing)?\.\w+$/i;
 const MARKDOWN = /\.(md|mdx|rst|adoc)$/i;
 const DOCS = /(^|\/)(docs?|examples?|samples?)\//i;
 /** Below these a folder is a part of an address, or of the code: `app/docs/page.tsx` is a page that is served. */
