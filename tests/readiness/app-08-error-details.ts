@@ -194,5 +194,20 @@ app.setErrorHandler((error, request, reply) => {
       status: "pass",
     },
     "no back end": { files: { "README.md": "x\n" }, status: "not-applicable" },
+    "the stack of an error that a client gave back": {
+      files: {
+        "app/api/items/route.ts":
+          'import { db } from "./db";\nexport async function GET() {\n  const { data, error } = await db.from("items").select();\n  if (error) return Response.json({ error: "failed", stack: error.stack }, { status: 500 });\n  return Response.json(data);\n}\n',
+      },
+      status: "fail",
+      at: ["app/api/items/route.ts:4"],
+    },
+    "the stack in a log is for the log": {
+      files: {
+        "app/api/items/route.ts":
+          'import { db } from "./db";\nexport async function GET() {\n  const { data, error } = await db.from("items").select();\n  if (error) console.error(error.stack);\n  return Response.json(data);\n}\n',
+      },
+      status: "pass",
+    },
   },
 };

@@ -115,5 +115,17 @@ def a(x_request_id: str = Header(...), x_account_name_hint: str = "a"):
       },
       status: "not-applicable",
     },
+    "SQL put together with the header": {
+      files: {
+        "main.py": `from fastapi import FastAPI, Header
+app = FastAPI()
+@app.get("/orders")
+def orders(x_org_id: str = Header()):
+    return connection.execute(text(f"select * from orders where org_id = '{x_org_id}'"))
+`,
+      },
+      status: "fail",
+      severity: "p0",
+    },
   },
 };

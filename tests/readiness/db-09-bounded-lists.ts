@@ -67,5 +67,28 @@ app.get("/b", async (req, res) => { res.json(await prisma.order.findMany({ take:
       at: ["src/app.ts:3"],
     },
     "no back end": { files: { "a.py": "x = 1\n" }, status: "not-applicable" },
+    "a limit in written SQL": {
+      files: {
+        "main.py": `from fastapi import FastAPI
+app = FastAPI()
+@app.get("/items")
+async def items(limit: int = 50):
+    rows = await database.execute(text("select id from items order by id" " limit :limit"), {"limit": limit})
+    return [dict(row) for row in rows]
+`,
+      },
+      status: "pass",
+    },
+    "one row by its key is no list": {
+      files: {
+        "main.py": `from fastapi import FastAPI
+app = FastAPI()
+@app.get("/items/{id}")
+async def item(id: int):
+    return await database.execute(text("select id from items where id = :id limit 1"), {"id": id})
+`,
+      },
+      status: "unknown",
+    },
   },
 };

@@ -338,6 +338,11 @@ function inline(all: Names, file: CodeFile): Evidence[] {
   const done = new Set<Catch>();
   for (const statement of file.statements) {
     const { caught } = statement;
+    const stack = stackIn(statement);
+    if (stack && !isExcused(all, file, statement.when)) {
+      found.push(place("gap", { file, line: statement.line }, `an answer holds ${stack}`));
+      continue;
+    }
     if (!caught?.name || done.has(caught)) continue;
     const isBroad = caught.types.length === 0 || caught.types.some((type) => BROAD.test(type));
     if (!isBroad || isExcused(all, file, statement.when)) continue;
@@ -368,6 +373,20 @@ function inline(all: Names, file: CodeFile): Evidence[] {
     );
   }
   return found;
+}
+
+/** A stack in an answer, of an error that was caught or that a client gave back. */
+function stackIn(statement: Statement): string | null {
+  const answer = answerOf(statement);
+  if (answer?.kind !== "call") return null;
+  // What a condition spreads into the answer is for that condition.
+  const values = answer.call.args.flatMap((one) =>
+    one.kind === "map" ? one.entries.map(({ value }) => value) : [one]
+  );
+  const found = values.find((one) =>
+    one.kind === "name" && /^(e|err|error|exception|cause)\.stack$/i.test(one.name)
+  );
+  return found?.kind === "name" ? found.name : null;
 }
 
 /** A bare return is an answer only in what answers requests. */

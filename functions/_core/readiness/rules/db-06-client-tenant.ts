@@ -271,7 +271,14 @@ function namesOf(expr: Expr): string[] {
 
 /** Whether a value is made of the variables; a text that they are put into (a key, a message) is not. */
 function mentions(expr: Expr, variables: ReadonlySet<string>): boolean {
-  if (expr.kind === "join") return false;
+  if (expr.kind === "join") {
+    // SQL put together with it asks the database by it.
+    const isQuery = expr.parts.some((one) =>
+      one.kind === "text" &&
+      /\b(select\b.*\bfrom|insert\s+into|update\b.*\bset|delete\s+from)\b/is.test(one.value)
+    );
+    return isQuery && expr.parts.some((one) => mentions(one, variables));
+  }
   if (expr.kind === "name") {
     return variables.has(expr.name) || variables.has(expr.name.split(".")[0] ?? "");
   }

@@ -15,6 +15,9 @@ const LIMIT =
 const PARAM =
   /^(limit|page|size|page_?size|per_?page|take|first|cursor|offset|skip|pagination|params?_?page|paging)$/i;
 
+/** SQL that is written out, with an end of more than one row. */
+const LIMITED_SQL = /^\s*(select|with)\b.*\blimit\s+(?!1\b)\S/is;
+
 /** A list grows with the customer, until the request that reads all of it takes the service down. */
 export const boundedLists: Rule = {
   id: "DB-09",
@@ -48,12 +51,13 @@ function judge(all: Names, route: Route): Evidence[] {
   const isListing = calls.some(({ call }) =>
     ALL.test(last(call.callee)) && OWNER.test(ownerOf(call.callee))
   );
-  if (!isListing) return [];
+  const at = { file: route.file, line: route.line };
+  const isLimitedSql = calls.some(({ call }) => LIMITED_SQL.test(sqlOf(call.args[0])));
+  if (!isListing) return isLimitedSql ? [place("strength", at, `GET ${path} is paged`)] : [];
   const isPaged = reached.some(({ file, fn }) => isLimited(file, fn)) ||
     handler.decorators.some((one) =>
       [...walk(one)].some((each) => each.kind === "name" && /Page(\[|$)|Pagina/.test(each.name))
     );
-  const at = { file: route.file, line: route.line };
   if (!isPaged) return [place("gap", at, `GET ${path} lists every row`)];
   const open = handler.params.find((param) =>
     /^(limit|size|page_?size|per_?page|take|first)$/i.test(param.name) && isOpen(param)
@@ -63,6 +67,12 @@ function judge(all: Names, route: Route): Evidence[] {
       ? place("weakness", at, `GET ${path}: ${open.name} has no upper bound`, "p2")
       : place("strength", at, `GET ${path} is paged`),
   ];
+}
+
+/** The text that a query is, also inside of `text(…)` or `sql(…)`. */
+function sqlOf(expr: Expr | undefined): string {
+  if (!expr) return "";
+  return [...walk(expr)].flatMap((one) => one.kind === "text" ? [one.value] : []).join(" ");
 }
 
 /** The chain before the last name, without the calls' arguments. */
