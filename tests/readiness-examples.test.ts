@@ -9,7 +9,7 @@ import { PARSERS } from "../functions/_core/adapters/readiness-parsers.ts";
 import { readRepository } from "../functions/_core/adapters/readiness-tree.ts";
 import { audit } from "../functions/_core/readiness/audit.ts";
 import { Repository } from "../functions/_core/readiness/repository.ts";
-import type { Report } from "../functions/_core/readiness/report/contract.ts";
+import { type Report, reportSchema } from "../functions/_core/readiness/report/contract.ts";
 import { renderMarkdown } from "../functions/_core/readiness/report/markdown.ts";
 import { reportOf } from "../functions/_core/readiness/report/report.ts";
 import { ROOT } from "./support/sql-files.ts";
@@ -47,6 +47,20 @@ describe("examples/readiness", () => {
       assert.equal(shown, readFileSync(golden, "utf8"));
     });
   }
+});
+
+describe("this repository", () => {
+  it("has nothing open that stops production; what it need not answer has a reason and a day", () => {
+    const shown = execFileSync(
+      process.execPath,
+      ["--import", "tsx", "scripts/cli.ts", "readiness", "--json", "--fail-on", "p1"],
+      { cwd: ROOT, encoding: "utf8", maxBuffer: 50_000_000 },
+    );
+    const { verdict, rules, unread } = reportSchema.parse(JSON.parse(shown));
+    assert.equal(verdict.pilot.answer, "go");
+    assert.deepEqual(rules.filter(({ severity }) => severity === "p0" || severity === "p1"), []);
+    assert.deepEqual(unread, []);
+  });
 });
 
 /** The report on an example as a repository of its own, everything in it committed. */

@@ -115,5 +115,12 @@ def upgrade():
       status: "unknown",
     },
     "without a migration nobody knows": { files: { "README.md": "x" }, status: "unknown" },
+    "the name of a command in a list is no statement": {
+      files: {
+        "supabase/migrations/1_a.sql":
+          "create table items (id int, org_id int);\nalter table items enable row level security;\ndo $$\nbegin\n  create event trigger t on ddl_command_end when tag in ('CREATE POLICY') execute function f();\nexception when insufficient_privilege then null;\nend\n$$;",
+      },
+      status: "pass",
+    },
   },
 };

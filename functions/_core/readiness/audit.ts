@@ -38,7 +38,8 @@ export async function audit(
   const judgements: Judgement[] = [];
   const used = new Set<Ignore>();
   for (const rule of rules) {
-    const outcome = applyIgnores(rule.id, await ask(rule, repository), ignores.ignores, used);
+    const asked = withoutShows(await ask(rule, repository), repository);
+    const outcome = applyIgnores(rule.id, asked, ignores.ignores, used);
     judgements.push(weigh(rule, outcome, repository));
     progress?.(judgements.length, rules.length);
     // A rule computes without a pause: here Ctrl-C gets its turn.
@@ -72,6 +73,18 @@ async function ask(rule: Rule, repository: Repository): Promise<Outcome> {
   }
 }
 
+/** Code that stands in a folder of examples or tests shows how a thing is done; nothing runs it, no pass rests on it. */
+function withoutShows(outcome: Outcome, repository: Repository): Outcome {
+  if (outcome.status !== "pass") return outcome;
+  const evidence = outcome.evidence.filter(({ file, isProduction }) => {
+    const context = repository.file(file)?.context ?? "prod";
+    return isProduction || !(context === "docs" || context === "test") || PAGE.test(file);
+  });
+  if (evidence.length > 0) return { ...outcome, evidence };
+  return { status: "not-applicable", summary: "only examples or tests ask it", evidence: [] };
+}
+
+const PAGE = /\.(md|mdx|rst|adoc|txt)$/i;
 const LIGHTER: Record<Severity, Severity> = { p0: "p1", p1: "p2", p2: "p2" };
 const HALF: ReadonlySet<Context> = new Set(["dev", "test", "docs"]);
 

@@ -224,6 +224,11 @@ export const PROGRAMS: Record<string, Scanner> = {
   "sonar-scanner": { tool: "sonar", looksFor: always("code") },
   njsscan: { tool: "njsscan", looksFor: always("code") },
   zizmor: { tool: "zizmor", looksFor: always("workflows") },
+  bulkhead: {
+    tool: "bulkhead",
+    looksFor: ({ args }) =>
+      args[0] === "readiness" ? ["secrets", "workflows"] : args[0] === "lint" ? ["code"] : [],
+  },
   actionlint: { tool: "actionlint", looksFor: always("workflows") },
 };
 

@@ -155,7 +155,7 @@ async function applyBlock(
   const values = listed(body);
   for (
     const { 1: template = "" } of body.matchAll(
-      /'((?:[^']|'')*(?:row\s+level\s+security|create\s+policy)(?:[^']|'')*)'/gi,
+      /'((?:[^']|'')*(?:row\s+level\s+security|create\s+policy\s+\S)(?:[^']|'')*)'/gi,
     )
   ) {
     const text = template.replace(/''/g, "'");
