@@ -38,7 +38,10 @@ function look(program: Program, module: Module, call: Node, reports: Report[]): 
           one.kind === "function" || one.kind === "class" ||
           (one.kind === "global" && one.name === "Promise")
         );
-      if (value.kind === "query" && !isFollowed) value.query.escapes ||= !isHarmless(callee);
+      // What was awaited is the answer: nobody can add a filter to that any more.
+      if (value.kind === "query" && !isFollowed && arg.type !== "AwaitExpression") {
+        value.query.escapes ||= !isHarmless(callee);
+      }
       if (value.kind === "client" && !isFollowed) value.site.uses.add("elsewhere");
     }
   }

@@ -3,6 +3,7 @@ import { EMBLEM, STYLE } from "../../status/html-style.ts";
 import type { Answer, AreaScore, Report, ReportEvidence, ReportRule } from "./contract.ts";
 import {
   ANSWER,
+  AREA_TITLES,
   counted,
   coverageText,
   GAP_TITLES,
@@ -23,7 +24,9 @@ const CHIP = { fail: "Fail", warn: "Warn", unknown: "Unknown" } as const;
 
 /** What this page has and the status page has not. */
 const OWN_STYLE = `
-.hero.answers { border-left-width: 1px; color: var(--text); }
+.hero.answers { border: 1px solid var(--line); color: var(--text); }
+.tiles { grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }
+.tiles .what { color: var(--soft); font-size: .85rem; }
 .answers dl { margin-top: 1.1rem; grid-template-columns: max-content max-content 1fr; align-items: baseline; }
 .answers dt { color: var(--text); } .answers strong { letter-spacing: .02em; }
 .answers .why { color: var(--soft); font-size: .9rem; }
@@ -121,12 +124,14 @@ function tile(area: AreaScore): string {
     : score >= 60
     ? "unknown"
     : "red";
-  const shown = score === null ? "–" : String(score);
+  const shown = score === null || !is_sufficient ? "–" : String(score);
   const note = is_sufficient ? `${coverageText(area)} evaluated` : scoreText(area);
-  return `<li><span class="name">${area.area}</span><span class="score ${colour}">${shown}</span>` +
+  return `<li><span class="name">${
+    AREA_TITLES[area.area]
+  }</span><span class="score ${colour}">${shown}</span>` +
     `<span class="what">${text(note)}</span>` +
     `<svg class="meter ${colour}" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">` +
-    `<rect width="${score ?? 0}" height="4"/></svg></li>`;
+    `<rect width="${is_sufficient ? score ?? 0 : 0}" height="4"/></svg></li>`;
 }
 
 function section(title: string, parts: readonly string[]): string {
@@ -147,7 +152,7 @@ function finding(rule: ReportRule): string {
     `<h3><span class="chip ${status}">${CHIP[status]}</span><code>${rule.id}</code> ${
       text(rule.title)
     }</h3>`,
-    `<p class="what">${rule.area} · ${rule.name} · ${rule.confidence} confidence</p>`,
+    `<p class="what">${AREA_TITLES[rule.area]} · ${rule.name} · ${rule.confidence} confidence</p>`,
     places(many),
     `<h4>How to fix</h4><p>${text(rule.remedy)}</p>`,
     `</article>`,

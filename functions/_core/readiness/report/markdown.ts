@@ -2,6 +2,7 @@ import { markdownCode as code, markdownText as text } from "../../markdown-text.
 import type { Report, ReportEvidence, ReportRule } from "./contract.ts";
 import {
   ANSWER,
+  AREA_TITLES,
   counted,
   coverageText,
   GAP_TITLES,
@@ -74,7 +75,9 @@ export function renderMarkdown(report: Report): string {
   out.push("| --- | --- | --- | ---: | ---: | ---: | ---: |");
   for (const one of report.areas) {
     out.push(
-      `| ${one.area} | ${scoreText(one)} | ${coverageText(one)} | ${one.pass} | ${one.warn} | ` +
+      `| ${AREA_TITLES[one.area]} | ${scoreText(one)} | ${
+        coverageText(one)
+      } | ${one.pass} | ${one.warn} | ` +
         `${one.fail} | ${one.unknown} |`,
     );
   }

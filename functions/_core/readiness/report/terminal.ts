@@ -3,6 +3,7 @@ import type { Severity } from "../rule.ts";
 import type { Answer, AreaScore, Report, ReportRule } from "./contract.ts";
 import {
   ANSWER,
+  AREA_TITLES,
   counted,
   coverageText,
   GAP_TITLES,
@@ -147,7 +148,7 @@ function ruleLine(rule: ReportRule, width: number, paint: Paint): string {
 
 function areaLine(area: AreaScore, width: number): string {
   return clip(
-    `  ${area.area.padEnd(15)}${coverageText(area).padEnd(9)}${scoreText(area)}`,
+    `  ${AREA_TITLES[area.area].padEnd(15)}${coverageText(area).padEnd(9)}${scoreText(area)}`,
     width,
   );
 }

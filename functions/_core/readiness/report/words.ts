@@ -1,4 +1,4 @@
-import type { Severity, Status } from "../rule.ts";
+import type { Area, Severity, Status } from "../rule.ts";
 import type { Answer, AreaScore, Report, ReportEvidence, ReportRule } from "./contract.ts";
 
 /** A sign for each status, the same in every rendering. */
@@ -21,6 +21,18 @@ export const USES = [
   ["standard", "Standard production"],
   ["enterprise", "Enterprise production"],
 ] as const;
+
+export const AREA_TITLES: Record<Area, string> = {
+  config: "Config",
+  secrets: "Secrets",
+  ci: "CI",
+  security: "Security",
+  db: "DB",
+  auth: "Auth",
+  observability: "Observability",
+  dr: "DR",
+  deployment: "Deployment",
+};
 
 export const GAP_TITLES: Record<Severity, string> = {
   p0: "P0: stop",

@@ -51,6 +51,7 @@ import { securityHeaders } from "./app-09-security-headers.ts";
 import { sqlText } from "./app-10-sql-text.ts";
 import { timeouts } from "./app-11-timeouts.ts";
 import { burstLimit } from "./app-12-burst-limit.ts";
+import { serviceRole } from "./app-13-service-role.ts";
 import { contentSecurityPolicy } from "./web-01-content-security-policy.ts";
 import { strictPolicy } from "./web-02-strict-policy.ts";
 import { webSecurityHeaders } from "./web-03-web-security-headers.ts";
@@ -159,6 +160,7 @@ export const RULES: readonly Rule[] = [
   sqlText,
   timeouts,
   burstLimit,
+  serviceRole,
   contentSecurityPolicy,
   strictPolicy,
   webSecurityHeaders,

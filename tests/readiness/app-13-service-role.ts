@@ -1,0 +1,50 @@
+import type { Cases } from "../support/readiness-cases.ts";
+
+const admin = `import { createClient } from "@supabase/supabase-js";
+export const admin = createClient(process.env.SUPABASE_URL!, process.env.SUPABASE_SERVICE_ROLE_KEY!);
+`;
+
+export const cases: Cases = {
+  rule: "APP-13",
+  cases: {
+    "a write of any tenant's row, two files away": {
+      files: {
+        "lib/admin.ts": admin,
+        "lib/index.ts": 'export { admin } from "./admin";\n',
+        "app/api/pay/route.ts":
+          'import { admin } from "../../../lib";\nexport async function POST() {\n  await admin.from("orders").update({ paid: true }).eq("id", 1);\n  return Response.json({});\n}\n',
+      },
+      status: "fail",
+      severity: "p1",
+      at: ["app/api/pay/route.ts:3"],
+    },
+    "a read without the tenant is a weakness": {
+      files: {
+        "lib/admin.ts": admin,
+        "app/api/orders/route.ts":
+          'import { admin } from "../../../lib/admin";\nexport async function GET() {\n  return Response.json(await admin.from("orders").select());\n}\n',
+      },
+      status: "warn",
+      at: ["app/api/orders/route.ts:3"],
+    },
+    "each query names the tenant": {
+      files: {
+        "lib/admin.ts": admin,
+        "app/api/orders/route.ts":
+          'import { admin } from "../../../lib/admin";\nexport async function GET(org: string) {\n  await admin.from("orders").update({ seen: true }).eq("org_id", org);\n  return Response.json(await admin.from("orders").select().eq("org_id", org));\n}\n',
+      },
+      status: "pass",
+    },
+    "the public key obeys the policies": {
+      files: {
+        "lib/client.ts":
+          'import { createClient } from "@supabase/supabase-js";\nexport const supabase = createClient(process.env.NEXT_PUBLIC_SUPABASE_URL!, process.env.NEXT_PUBLIC_SUPABASE_ANON_KEY!);\n// no service here\nawait supabase.from("orders").update({ paid: true }).eq("id", 1);\n',
+      },
+      status: "not-applicable",
+    },
+    "no Supabase": {
+      files: { "src/a.ts": "export const service = 1;\n" },
+      status: "not-applicable",
+    },
+  },
+};
