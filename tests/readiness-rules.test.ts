@@ -32,6 +32,14 @@ for (const rule of RULES) {
 }
 
 describe("the rules", () => {
+  it("stand in the index with what each asks", () => {
+    const index = readFileSync(join(ROOT, "docs/readiness/README.md"), "utf8").replace(/ +/g, " ");
+    for (const { id, name, title, severity } of RULES) {
+      const page = `${id.toLowerCase()}-${name}.md`;
+      const row = `| [${id}](${page}) | ${severity.toUpperCase()} | ${title} |`;
+      assert.ok(index.includes(row.replace(/ +/g, " ")), row);
+    }
+  });
   const stems = new Set(RULES.map(({ id, name }) => `${id.toLowerCase()}-${name}`));
   it("have an id and a name each", () => {
     assert.equal(stems.size, RULES.length);
