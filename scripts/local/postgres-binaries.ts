@@ -127,20 +127,23 @@ function install(native: string, shared: string, tmp: string, uid: number): stri
     symlinkSync(basename(link.source), join(fresh, link.path));
   }
   for (const folder of foldersIn(fresh)) chmodSync(folder, 0o755);
-  // an incomplete folder of ours makes way; one that somebody else planted is left alone and not used
-  if (isOurs(shared, uid)) renameSync(shared, mkdtempSync(join(tmp, "bulkhead-stale-")));
-  try {
-    renameSync(fresh, shared);
-    return shared;
-  } catch {
-    if (isComplete(shared, native, uid)) {
-      // another process was faster
-      rmSync(fresh, { recursive: true, force: true });
+  for (let attempt = 0; attempt < 2; attempt++) {
+    try {
+      // Fails where a folder with files stands: what another process put there meanwhile may be in use already.
+      renameSync(fresh, shared);
       return shared;
+    } catch {
+      if (isComplete(shared, native, uid)) {
+        rmSync(fresh, { recursive: true, force: true });
+        return shared;
+      }
+      // An incomplete folder of ours makes way; one that somebody else planted is left alone and not used.
+      if (!isOurs(shared, uid)) break;
+      renameSync(shared, mkdtempSync(join(tmp, "bulkhead-stale-")));
     }
-    process.on("exit", () => rmSync(fresh, { recursive: true, force: true }));
-    return fresh;
   }
+  process.on("exit", () => rmSync(fresh, { recursive: true, force: true }));
+  return fresh;
 }
 
 function linksOf(native: string): { source: string; path: string }[] {
