@@ -38,6 +38,9 @@ export class Names {
   readonly #byCallee = new Map<string, { file: CodeFile; call: Call }[]>();
   readonly #fields = new Map<string, { file: CodeFile; value: Expr; line: number }[]>();
   readonly #tops = new Map<CodeFile, Locals>();
+  /** Answers that rules ask for again and again, by file and name. */
+  readonly #definitions = new Map<CodeFile, Map<string, Definition | null>>();
+  readonly #modules = new Map<CodeFile, Map<string, CodeFile | null>>();
   readonly #resolve: (from: string, specifier: string) => string | null;
 
   constructor(
@@ -119,6 +122,12 @@ export class Names {
   /** What a name of a file stands for, null where it can't be told. */
   define(file: CodeFile, name: string, hops = 0): Definition | null {
     if (hops > MOST_HOPS || name === "") return null;
+    // Further on the way fewer steps are left: only a first answer is one for good.
+    if (hops > 0) return this.#define(file, name, hops);
+    return remembered(this.#definitions, file, name, () => this.#define(file, name, 0));
+  }
+
+  #define(file: CodeFile, name: string, hops: number): Definition | null {
     const [head = "", ...rest] = name.split(".");
     const found = this.#local(file, name, hops) ?? this.#local(file, head, hops);
     if (found) return found;
@@ -191,6 +200,10 @@ export class Names {
 
   /** The file of a module as a file names it, null where it is a package's. */
   module(from: CodeFile, module: string): CodeFile | null {
+    return remembered(this.#modules, from, module, () => this.#module(from, module));
+  }
+
+  #module(from: CodeFile, module: string): CodeFile | null {
     if (from.language === "script") {
       const path = this.#resolve(from.path, module);
       return path === null ? null : this.#byPath.get(path) ?? null;
@@ -369,4 +382,19 @@ function shared(a: string, b: string): number {
 function shareFolder(stem: string, path: string): boolean {
   const folder = stem.split("/").slice(0, -1).join("/");
   return folder === "" || path.startsWith(`${folder}/`);
+}
+
+function remembered<Answer>(
+  all: Map<CodeFile, Map<string, Answer>>,
+  file: CodeFile,
+  name: string,
+  find: () => Answer,
+): Answer {
+  let own = all.get(file);
+  if (!own) all.set(file, own = new Map());
+  const known = own.get(name);
+  if (known !== undefined) return known;
+  const answer = find();
+  own.set(name, answer);
+  return answer;
 }
