@@ -1,5 +1,5 @@
 import { parse, type ParserPlugin } from "@babel/parser";
-import { isNode, type Parsed } from "../lint/syntax.ts";
+import { isNode, type Node, type Parsed } from "../lint/syntax.ts";
 
 const TYPESCRIPT = /\.(ts|mts|cts)$/;
 const TSX = /\.(tsx|svelte|vue|astro)$/;
@@ -38,6 +38,7 @@ export function parseScript(path: string, text: string): Parsed {
       });
       const program: unknown = file.program;
       if (!isNode(program)) throw new SyntaxError("no program");
+      trim(program);
       return {
         program,
         comments: (file.comments ?? []).map((one) => ({
@@ -66,6 +67,25 @@ function isBottomless(text: string): boolean {
     } else if ((code === 41 || code === 93 || code === 125) && level > 0) level--;
   }
   return false;
+}
+
+/**
+ * A tree is kept for every file: what nobody reads goes (lines and columns, offsets say where a node stands), and lists
+ * that grew by pushing give back the room for sixteen more.
+ */
+function trim(program: Node): void {
+  const stack: Node[] = [program];
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    // Not deleted: the objects keep their shape.
+    node["loc"] = undefined;
+    for (const field of Object.keys(node)) {
+      const value = node[field];
+      if (Array.isArray(value)) {
+        node[field] = value.slice();
+        for (const one of value) if (isNode(one)) stack.push(one);
+      } else if (isNode(value)) stack.push(value);
+    }
+  }
 }
 
 /** The text with all but the scripts blanked, so that every offset stays what it was. */
