@@ -8,6 +8,7 @@ import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
 import type { PlacedStatement } from "../../functions/_core/diff/locate.ts";
 import type { Snapshot } from "../../functions/_core/diff/snapshot.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
+import { lineAt } from "../../functions/_core/lines.ts";
 import { onInterrupt } from "../cli/run.ts";
 import { type MigrationFile, migrationFiles } from "./migrations.ts";
 
@@ -143,7 +144,7 @@ async function run(
   } catch (error) {
     if (!(error instanceof postgres.PostgresError)) throw error;
     const at = Number(error.position ?? 0);
-    const line = statement.line + (at > 0 ? statement.text.slice(0, at).split("\n").length - 1 : 0);
+    const line = statement.line + lineAt(statement.text, at) - 1;
     const [first = ""] = statement.text.replace(/\s+/g, " ").match(/.{1,100}/) ?? [];
     throw new BulkheadError(
       "BH_DIFF_MIGRATION",

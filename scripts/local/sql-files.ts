@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import postgres from "postgres";
+import { lineAt } from "../../functions/_core/lines.ts";
 
 /** The root of the repository. */
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
@@ -41,7 +42,7 @@ export async function runSql(sql: postgres.Sql, text: string, name: string): Pro
   } catch (error) {
     if (!(error instanceof postgres.PostgresError)) throw error;
     const position = Number(error.position ?? 0);
-    const line = position > 0 ? text.slice(0, position).split("\n").length : 0;
+    const line = position > 0 ? lineAt(text, position) : 0;
     const detail = [error.detail, error.hint, error.where].filter(Boolean).join("\n  ");
     throw new Error(
       `Cannot run ${basename(name)}${line ? ` line ${line}` : ""}: ${error.code} ${error.message}${

@@ -1,5 +1,6 @@
 import { parse } from "libpg-query";
 import * as z from "zod";
+import { lineAt } from "../lines.ts";
 
 /** One statement of a script: its text, its line (from 1) and the type of its parse tree. */
 export type ScriptStatement = {
@@ -48,7 +49,7 @@ export async function scriptStatements(script: string): Promise<ScriptStatement[
       text: raw.slice(lead).trimEnd(),
       start,
       end,
-      line: script.slice(0, start + lead).split("\n").length,
+      line: lineAt(script, start + lead),
       type,
       tree,
     };

@@ -1,6 +1,7 @@
 import treeSitter from "@vscode/tree-sitter-wasm";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { lineIn, lineStarts } from "../lines.ts";
 import type { PythonNode, PythonTree } from "../readiness/parsers.ts";
 
 /** A person's file takes milliseconds; what takes longer was written to. */
@@ -110,7 +111,7 @@ function compact(cursor: Cursor, text: string, grammar: Grammar): PythonNode {
   };
   return new View({
     text,
-    lines: lineStarts(text),
+    lines: Int32Array.from(lineStarts(text)),
     grammar,
     type: column(new Uint16Array(count), 0),
     field: column(new Uint16Array(count), 1),
@@ -125,12 +126,6 @@ function grown(numbers: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   const more = new Int32Array(numbers.length * 2);
   more.set(numbers);
   return more;
-}
-
-function lineStarts(text: string): Int32Array {
-  const starts = [0];
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-  return Int32Array.from(starts);
 }
 
 class View implements PythonNode {
@@ -156,10 +151,10 @@ class View implements PythonNode {
     return this.#tree.text.slice(this.start, this.end);
   }
   get line(): number {
-    return lineAt(this.#tree.lines, this.start);
+    return lineIn(this.#tree.lines, this.start);
   }
   get endLine(): number {
-    return lineAt(this.#tree.lines, Math.max(this.start, this.end - 1));
+    return lineIn(this.#tree.lines, Math.max(this.start, this.end - 1));
   }
   get parent(): PythonNode | null {
     const row = this.#tree.parent[this.#row] ?? -1;
@@ -201,16 +196,4 @@ class View implements PythonNode {
   #isNamed(row: number): boolean {
     return this.#tree.grammar.types[this.#tree.type[row] ?? 0] !== "";
   }
-}
-
-/** The line of an offset, from 1. */
-function lineAt(starts: Int32Array, offset: number): number {
-  let low = 0;
-  let high = starts.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if ((starts[middle] ?? 0) <= offset) low = middle;
-    else high = middle;
-  }
-  return low + 1;
 }

@@ -1,3 +1,4 @@
+import { lineAt } from "../lines.ts";
 import { maskSecrets } from "./secrets.ts";
 import { findRule, type Rule, type Severity } from "./rules.ts";
 
@@ -59,9 +60,7 @@ export function position(
   offset: number,
 ): { line: number; column: number; source: string } {
   const before = text.lastIndexOf("\n", offset - 1) + 1;
-  let line = 1;
-  for (let at = text.indexOf("\n"); at >= 0 && at < before; at = text.indexOf("\n", at + 1)) line++;
   const end = text.indexOf("\n", offset);
   const source = text.slice(before, end < 0 ? text.length : end).replace(/\r$/, "");
-  return { line, column: offset - before + 1, source };
+  return { line: lineAt(text, before), column: offset - before + 1, source };
 }

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import type { Repository } from "../repository.ts";
 import { type Attribute, attributesOf, notifies, type Part, partOf } from "./backup-commands.ts";
 import { environment, type Service, textAt } from "./compose-service.ts";
@@ -182,7 +183,7 @@ function inDeclarations(repository: Repository): Duty[] {
       continue;
     }
     const add = (at: number, what: string, attributes: Attribute[], part: "backup" = "backup") => {
-      const line = text.slice(0, at).split("\n").length;
+      const line = lineAt(text, at);
       const schedule = { what, file: path, line };
       const rest = { attributes: new Set(attributes), alarm: null, blind: null, isManaged: true };
       found.push({ part, what, file: path, line, schedule, ...rest });
@@ -231,7 +232,7 @@ export function pagesAbout(
   for (const { path, text } of repository.matching(/\.(md|mdx|rst|adoc|txt)$/i)) {
     if (text === null || /(^|\/)(changelog|license|history)/i.test(path)) continue;
     const at = text.search(heading);
-    if (at >= 0) return { file: path, line: text.slice(0, at).split("\n").length };
+    if (at >= 0) return { file: path, line: lineAt(text, at) };
   }
   return null;
 }

@@ -1,3 +1,4 @@
+import { lineIn, lineStarts } from "../../lines.ts";
 import type { Context } from "../context.ts";
 import {
   child,
@@ -43,13 +44,11 @@ const TOP: Site = { fn: null, klass: null, when: [], caught: null, isLoop: false
 
 class ScriptReader {
   readonly #facts: CodeFile;
-  readonly #lines: number[] = [0];
+  readonly #lines: number[];
 
   constructor(file: File) {
     this.#facts = blank(file, "script");
-    for (let at = file.text.indexOf("\n"); at >= 0; at = file.text.indexOf("\n", at + 1)) {
-      this.#lines.push(at + 1);
-    }
+    this.#lines = lineStarts(file.text);
   }
 
   read(program: Node): CodeFile {
@@ -61,13 +60,7 @@ class ScriptReader {
   }
 
   #line(offset: number): number {
-    let [low, high] = [0, this.#lines.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.#lines[middle] ?? 0) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low + 1;
+    return lineIn(this.#lines, offset);
   }
 
   #note(kind: Statement["kind"], node: Node | null, site: Site, depth: number, target?: string) {

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import type { Repository } from "../repository.ts";
 import { textAt } from "./compose-service.ts";
 import { compose } from "./compose.ts";
@@ -51,7 +52,7 @@ function inFiles(repository: Repository): DatabaseSign[] {
   for (const { path, text, context } of repository.files) {
     if (text === null || context === "vendored" || context === "test") continue;
     const sign = (runBy: DatabaseSign["runBy"], what: string, at = -1) => {
-      const line = at < 0 ? null : text.slice(0, at).split("\n").length;
+      const line = at < 0 ? null : lineAt(text, at);
       found.push({ runBy, what, file: path, line });
     };
     if (/(^|\/)supabase\/config\.toml$/.test(path)) sign("provider", "a project of Supabase");

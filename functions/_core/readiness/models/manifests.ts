@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import type { Repository, RepositoryFile } from "../repository.ts";
 import { isRecord, packagesOf } from "./task-files.ts";
 
@@ -99,9 +100,5 @@ function nameOf(written: string): string | null {
 function lineOf({ text }: RepositoryFile, written: string): number {
   const at = text?.indexOf(written) ?? -1;
   if (text === null || at < 0) return 1;
-  let line = 1;
-  for (let end = text.indexOf("\n"); end >= 0 && end < at; end = text.indexOf("\n", end + 1)) {
-    line++;
-  }
-  return line;
+  return lineAt(text, at);
 }

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import type { Repository } from "../repository.ts";
 
 /** Where something other than compose runs the application. */
@@ -92,12 +93,4 @@ export function platforms(repository: Repository): Platform[] {
     }
     return found;
   });
-}
-
-function lineAt(text: string, offset: number): number {
-  let line = 1;
-  for (let at = text.indexOf("\n"); at !== -1 && at < offset; at = text.indexOf("\n", at + 1)) {
-    line++;
-  }
-  return line;
 }

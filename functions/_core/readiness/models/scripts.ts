@@ -1,3 +1,4 @@
+import { lineAt, lineIn, lineStarts } from "../../lines.ts";
 import { type Module, readModule, scopeAt } from "../../lint/module.ts";
 import { makeResolver, type Target } from "../../lint/resolve.ts";
 import type { Binding } from "../../lint/scope.ts";
@@ -106,9 +107,7 @@ export function scripts(repository: Repository): Scripts {
 function isGenerated({ path, text }: RepositoryFile): boolean {
   if (GENERATED.test(path)) return true;
   if (text === null || text.length < 20_000) return false;
-  let lines = 1;
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
-  return text.length / lines > MINIFIED;
+  return text.length / lineAt(text, text.length) > MINIFIED;
 }
 
 const LINES = new WeakMap<Module, number[]>();
@@ -116,19 +115,8 @@ const LINES = new WeakMap<Module, number[]>();
 /** The line of a node, from 1. */
 export function lineOf(module: Module, node: Node): number {
   let starts = LINES.get(module);
-  if (!starts) {
-    starts = [0];
-    const { text } = module;
-    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-    LINES.set(module, starts);
-  }
-  let [low, high] = [0, starts.length - 1];
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((starts[middle] ?? 0) <= node.start) low = middle;
-    else high = middle - 1;
-  }
-  return low + 1;
+  if (!starts) LINES.set(module, starts = lineStarts(module.text));
+  return lineIn(starts, node.start);
 }
 
 /** The calls of a module, in the order of the text. */

@@ -1,3 +1,4 @@
+import { lineIn, lineStarts } from "../../lines.ts";
 import type { Parsers, ShellCommand, ShellRedirect, ShellScript, ShellWord } from "../parsers.ts";
 import { mask, unmask } from "./shell-expressions.ts";
 import { unwrap } from "./shell-wrappers.ts";
@@ -205,15 +206,6 @@ function textOf(
 
 /** The line of the file at an offset of the text. */
 function lines(text: string, lineOf: (line: number) => number): (offset: number) => number {
-  const starts = [0];
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-  return (offset) => {
-    let [low, high] = [0, starts.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((starts[middle] ?? 0) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return lineOf(low + 1);
-  };
+  const starts = lineStarts(text);
+  return (offset) => lineOf(lineIn(starts, offset));
 }

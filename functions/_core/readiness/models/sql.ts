@@ -1,3 +1,4 @@
+import { lineIn, lineStarts } from "../../lines.ts";
 import { splitStatements } from "../../lint/sql-split.ts";
 import { as, fieldOf, list, names, walk } from "../../lint/sql-tree.ts";
 import type { Repository, RepositoryFile } from "../repository.ts";
@@ -98,10 +99,10 @@ async function readText(
   repository: Repository,
   hasLines = true,
 ): Promise<void> {
-  const lineAt = lines(text, from.line, hasLines);
+  const starts = hasLines ? lineStarts(text) : [0];
   for (const piece of splitStatements(text).pieces) {
     if (!MATTERS.test(piece.text)) continue;
-    const place = { file: from.file, line: lineAt(piece.start) };
+    const place = { file: from.file, line: from.line + lineIn(starts, piece.start) - 1 };
     try {
       const tree = await repository.parsers.sql(piece.text);
       for (const raw of list(fieldOf(tree, "stmts"))) {
@@ -117,23 +118,6 @@ async function readText(
       sql.unread.push(place);
     }
   }
-}
-
-/** The line of an offset, asked in order. */
-function lines(text: string, first: number, hasLines: boolean): (offset: number) => number {
-  let [line, at] = [first, 0];
-  return (offset) => {
-    if (!hasLines) return first;
-    for (
-      let next = text.indexOf("\n", at);
-      next >= 0 && next < offset;
-      next = text.indexOf("\n", at)
-    ) {
-      line++;
-      at = next + 1;
-    }
-    return line;
-  };
 }
 
 const SECURITY = /row\s+level\s+security|create\s+policy/i;

@@ -1,3 +1,4 @@
+import { lineIn, lineStarts } from "../../lines.ts";
 import { gap, quote, strength, weakness } from "../evidence.ts";
 import { withoutWorkflows } from "../models/ci-absence.ts";
 import { taintOf } from "../models/taint.ts";
@@ -35,14 +36,11 @@ export const scriptInjection: Rule = {
       );
       for (const { text, lineOf } of textsOf(step)) {
         scripts++;
-        // Lines are counted on the way: expressions come in order.
-        let [counted, number] = [0, 1];
+        const starts = lineStarts(text);
         for (const { text: inner, offset } of expressionsOf(text)) {
           const taint = taintOf(inner, { inputs: reached.get(workflow.file) ?? new Set(), texts });
           if (!taint) continue;
-          number += text.slice(counted, offset).split("\n").length - 1;
-          counted = offset;
-          const line = lineOf(number);
+          const line = lineOf(lineIn(starts, offset));
           const shown = `\${{ ${quote(inner, 60)} }}`;
           evidence.push(
             taint === "stranger"

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import { gap, strength, unknown, weakness } from "../evidence.ts";
 import type { Attribute } from "../models/backup-commands.ts";
 import { dutiesOf } from "../models/backups.ts";
@@ -53,7 +54,7 @@ function retentionIn(repository: Repository): Evidence | null {
         : /\b(kept|keeps|retention|retained|object lock|lifecycle)\b[^\n]{0,80}\b\d+ (days|weeks|months|years)|\b\d+ (days|weeks|months|years)\b[^\n]{0,60}\b(retention|object lock)/i,
     );
     if (at < 0 || !text || !/backup|dump/i.test(text)) continue;
-    const line = text.slice(0, at).split("\n").length;
+    const line = lineAt(text, at);
     return isCode ? strength(path, line, "the bucket removes what is old") : weakness(
       path,
       line,

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import { gap, strength, weakness } from "../evidence.ts";
 import type { Repository } from "../repository.ts";
 import { conclude, type Rule } from "../rule.ts";
@@ -54,7 +55,7 @@ function find(
       continue;
     }
     const at = where(path, text);
-    if (at >= 0) return { file: path, line: text.slice(0, at).split("\n").length };
+    if (at >= 0) return { file: path, line: lineAt(text, at) };
   }
   return null;
 }

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import { findSecrets } from "../../lint/secrets.ts";
 import { redact } from "../redact.ts";
 import type { Repository, RepositoryFile } from "../repository.ts";
@@ -87,7 +88,7 @@ async function tokensOf(
     const value = text.slice(start, end);
     const isAddress = ADDRESS.test(kind);
     if (isAddress ? !isRemote(value) : isMadeUp(value)) continue;
-    const line = text.slice(0, start).split("\n").length;
+    const line = lineAt(text, start);
     if (found.some((one) => one.line === line)) continue;
     // Nobody can tell a test's made-up token from a real one by its form.
     const isExample = context === "test" || context === "docs" ||

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import { findSecrets } from "../../lint/secrets.ts";
 import { envFiles } from "../models/env-files.ts";
 import { PUBLIC_NAME, publicSecret } from "../models/public-names.ts";
@@ -33,7 +34,7 @@ export const publicSecrets: Rule = {
         if (list.length >= 20 || list.some((one) => one.file === file)) continue;
         const start = text.lastIndexOf("\n", index) + 1;
         if (/^\s*(#|\/\/|\*)/.test(text.slice(start, index))) continue;
-        const line = text.slice(0, index).split("\n").length;
+        const line = lineAt(text, index);
         list.push({ file, line, isCode: /\.([cm]?[jt]sx?|svelte|vue|astro)$/.test(file) });
       }
     }

@@ -1,3 +1,4 @@
+import { lineAt } from "../../lines.ts";
 import { child, isMember, keyName, type Node, unwrap, word } from "../../lint/syntax.ts";
 import { branches, textOf } from "../models/script-values.ts";
 import { callsIn, scripts } from "../models/scripts.ts";
@@ -52,7 +53,7 @@ export const storedTokens: Rule = {
         ) continue;
         const name = keyName(target, "property") ?? "";
         if (!isTokenName(name) && !isTokenName(nameOf(value))) continue;
-        const line = module.text.slice(0, target.start).split("\n").length;
+        const line = lineAt(module.text, target.start);
         evidence.push({
           kind: "gap",
           file,
