@@ -18,6 +18,30 @@ export const cases: Cases = {
       severity: "p1",
       at: ["app/api/pay/route.ts:3"],
     },
+    "a write through an alias of tsconfig": {
+      files: {
+        "tsconfig.json":
+          '{ "compilerOptions": { "paths": { "@/*": ["./src/*"], "@admin": ["./src/lib/admin.ts"] } } }',
+        "src/lib/admin.ts": admin,
+        "src/app/api/pay/route.ts":
+          'import { admin } from "@/lib/admin";\nexport async function POST() {\n  await admin.from("orders").update({ paid: true }).eq("id", 1);\n  return Response.json({});\n}\n',
+        "src/app/api/refund/route.ts":
+          'import { admin } from "@admin";\nexport async function POST() {\n  await admin.from("orders").delete().eq("id", 1);\n  return Response.json({});\n}\n',
+      },
+      status: "fail",
+      severity: "p1",
+      at: ["src/app/api/pay/route.ts:3", "src/app/api/refund/route.ts:3"],
+    },
+    "a write of the package next door in a workspace": {
+      files: {
+        "packages/db/package.json": '{ "name": "@acme/db", "main": "dist/client.js" }',
+        "packages/db/src/client.ts": admin,
+        "apps/api/pay.ts":
+          'import { admin } from "@acme/db";\nexport async function pay() {\n  await admin.from("orders").update({ paid: true }).eq("id", 1);\n}\n',
+      },
+      status: "fail",
+      at: ["apps/api/pay.ts:3"],
+    },
     "a read without the tenant is a weakness": {
       files: {
         "lib/admin.ts": admin,

@@ -11,7 +11,7 @@ import { type Module, readModule } from "./module.ts";
 import { tenantNames } from "./names.ts";
 import { demote, placeOf } from "./place.ts";
 import { makeProgram, type Program } from "./program.ts";
-import { makeResolver } from "./resolve.ts";
+import { CONFIG, makeResolver, SCRIPT } from "./resolve.ts";
 import { RULES, type Severity } from "./rules.ts";
 import { checkSql, readSql, type SqlFile, type SqlParser } from "./sql.ts";
 import type { Comment, Parsed } from "./syntax.ts";
@@ -50,10 +50,6 @@ export type LintResult = {
   /** Findings that a comment takes out, with its reason. */
   ignored: number;
 };
-
-const SCRIPT = /\.([cm]?[jt]sx?|svelte|vue|astro)$/;
-const CONFIG =
-  /(^|\/)((ts|js)config(\.[\w-]+)?\.json|package\.json|deno\.jsonc?|import_map\.json)$/;
 
 /**
  * Lint the files of one tree. Pure: whoever calls it has read them.

@@ -1,5 +1,11 @@
 import { entriesOf, field, parseJsonc, textField } from "./jsonc.ts";
 
+/** Files that hold a program, by their path. */
+export const SCRIPT = /\.([cm]?[jt]sx?|svelte|vue|astro)$/;
+/** The configuration files that say what a specifier means. */
+export const CONFIG =
+  /(^|\/)((ts|js)config(\.[\w-]+)?\.json|package\.json|deno\.jsonc?|import_map\.json)$/;
+
 /** What the resolver knows: every source file, and the texts of the configuration files, by path from the root. */
 export type Tree = { files: ReadonlySet<string>; configs: ReadonlyMap<string, string> };
 

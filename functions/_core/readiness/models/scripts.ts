@@ -1,6 +1,6 @@
 import { lineAt, lineIn, lineStarts } from "../../lines.ts";
 import { type Module, readModule, scopeAt } from "../../lint/module.ts";
-import { makeResolver, type Target } from "../../lint/resolve.ts";
+import { CONFIG, makeResolver, SCRIPT, type Target } from "../../lint/resolve.ts";
 import type { Binding } from "../../lint/scope.ts";
 import {
   child,
@@ -9,6 +9,7 @@ import {
   isMember,
   keyName,
   type Node,
+  type Parsed,
   unwrap,
   word,
 } from "../../lint/syntax.ts";
@@ -25,6 +26,8 @@ export type Scripts = {
   mentioning: (text: RegExp) => Module[];
   /** The module at a path, null when there is none or it can't be parsed. */
   at: (path: string) => Module | null;
+  /** The tree of a file: that of its module where somebody asked for it, else one that nobody keeps. */
+  tree: (path: string, text: string) => Parsed;
   /** The path that a specifier means from a file, or the specifier of a package. */
   find: (from: string, specifier: string) => Target;
   /** The module that a specifier means from a file, or the specifier of a package. */
@@ -51,10 +54,7 @@ export type EnvironmentRead = {
   fallback: Node | null;
 };
 
-const SCRIPT = /\.([cm]?[jt]sx?|svelte|vue|astro)$/;
 const GENERATED = /\.min\.[cm]?js$|[.-]bundle\.[cm]?js$|\.d\.[cm]?ts$/;
-const CONFIG =
-  /(^|\/)((ts|js)config(\.[\w-]+)?\.json|package\.json|deno\.jsonc?|import_map\.json)$/;
 /** Lines of more characters than this on average were written by a machine. */
 const MINIFIED = 1_000;
 
@@ -69,15 +69,14 @@ export function scripts(repository: Repository): Scripts {
     const files = repository.matching(SCRIPT).filter((file) => !isGenerated(file));
     const byPath = new Map(files.map((file) => [file.path, file]));
     const modules = new Map<string, Module | null>();
+    const tree = (path: string, text: string): Parsed =>
+      modules.get(path) ?? repository.parsers.script(path, text);
     const at = (path: string): Module | null => {
       const known = modules.get(path);
       if (known !== undefined) return known;
       const file = byPath.get(path);
       const module = file
-        ? repository.parse(
-          file,
-          (text) => readModule(path, text, repository.parsers.script(path, text)),
-        )
+        ? repository.parse(file, (text) => readModule(path, text, tree(path, text)))
         : null;
       modules.set(path, module);
       return module;
@@ -90,6 +89,7 @@ export function scripts(repository: Repository): Scripts {
     return {
       files,
       at,
+      tree,
       find,
       mentioning: (pattern) =>
         files.flatMap(({ path, text }) =>

@@ -1,9 +1,10 @@
 import { lint } from "../../lint/lint.ts";
-import { findRule } from "../../lint/rules.ts";
+import { CONFIG } from "../../lint/resolve.ts";
+import { scriptGraph } from "../models/script-graph.ts";
+import { scripts } from "../models/scripts.ts";
 import type { Repository, RepositoryFile } from "../repository.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 
-const SCRIPT = /\.([cm]?[jt]sx?|svelte|vue|astro)$/;
 const SPEAKS = /supabase|service_?role/i;
 /** How many steps of imports lead away from the file that makes a client. */
 const STEPS = 3;
@@ -37,9 +38,9 @@ export const serviceRole: Rule = {
         summary: `${files.length} files may reach the service role: ask bulkhead lint`,
       });
     }
-    const { findings, unread } = await lint(files, {
-      parsers: repository.parsers,
-      rules: [...Object.keys(WEIGHT), "lint/service-client"].filter((id) => findRule(id) !== null),
+    const { findings, unread } = await lint([...files, ...read(repository.matching(CONFIG))], {
+      parsers: { ...repository.parsers, script: scripts(repository).tree },
+      rules: [...Object.keys(WEIGHT), "lint/service-client"],
     });
     const evidence: Evidence[] = findings.flatMap(({ rule, file, line, message }) => {
       const weight = message.endsWith("held to a tenant by hand") ? null : WEIGHT[rule];
@@ -73,31 +74,22 @@ type Read = RepositoryFile & { text: string };
 
 /** The scripts that speak of Supabase, and those that import them, a few steps away. */
 function reachable(repository: Repository): Read[] {
-  const all = repository.matching(SCRIPT).filter((file): file is Read =>
-    file.text !== null && file.context !== "test"
-  );
-  const found = new Set(all.filter(({ text }) => SPEAKS.test(text)));
-  if (![...found].some(({ text }) => /service/i.test(text))) return [];
+  const all = new Map(read(scripts(repository).files).map((file) => [file.path, file]));
+  const speaking = [...all.values()].filter(({ text }) => SPEAKS.test(text));
+  if (!speaking.some(({ text }) => /service/i.test(text))) return [];
+  const { importers } = scriptGraph(repository);
+  const found = new Set(speaking);
   for (let step = 0; step < STEPS; step++) {
-    const stems = new Set([...found].map(({ path }) => stemOf(path)));
-    const more = all.filter((file) =>
-      !found.has(file) && imports(file.text).some((one) => stems.has(one))
-    );
-    if (more.length === 0) break;
-    for (const file of more) found.add(file);
+    for (const { path } of [...found]) {
+      for (const importer of importers.get(path) ?? []) {
+        const file = all.get(importer);
+        if (file) found.add(file);
+      }
+    }
   }
   return [...found];
 }
 
-/** The last part of what a script imports, as {@link stemOf} names files. */
-function imports(text: string): string[] {
-  return [...text.matchAll(/\b(?:from|import|require)\s*\(?\s*["']([^"'\n]{1,300})["']/g)].map((
-    [, path],
-  ) => stemOf(path ?? ""));
-}
-
-function stemOf(path: string): string {
-  const parts = path.replace(/\.[cm]?[jt]sx?$/, "").split("/");
-  const name = parts.pop() ?? "";
-  return name === "index" ? parts.pop() ?? "" : name;
+function read(files: readonly RepositoryFile[]): Read[] {
+  return files.filter((file): file is Read => file.text !== null && file.context !== "test");
 }
