@@ -167,8 +167,6 @@ function runs(node: Node): boolean {
 export function link(root: Node, visit: (node: Node) => void): void {
   const stack: Node[] = [root];
   for (let node = stack.pop(); node; node = stack.pop()) {
-    // Lines are found from offsets; thousands of trees are held at once.
-    node["loc"] = undefined;
     visit(node);
     const below = parts(node);
     for (let index = below.length - 1; index >= 0; index--) {

@@ -158,12 +158,12 @@ export function unreadCode(repository: Repository): string[] {
 
 async function read(repository: Repository): Promise<CodeFile[]> {
   const files: CodeFile[] = [];
-  for (const file of scripts(repository).files) {
+  const all = scripts(repository);
+  for (const file of all.files) {
     if (!SOURCE.test(file.path) || !isWanted(file)) continue;
     const facts = repository.parse(file, (text) => {
       const { path, context } = file;
-      const parsed = repository.parsers.script(path, text);
-      return readScriptCode(parsed, { path, context, text });
+      return readScriptCode(all.tree(path, text), { path, context, text });
     });
     if (facts) files.push(facts);
   }
