@@ -32,6 +32,17 @@ export const cases: Cases = {
       severity: "p1",
       at: ["src/app/api/pay/route.ts:3", "src/app/api/refund/route.ts:3"],
     },
+    "a client that is handed to a function that knows nothing of Supabase": {
+      files: {
+        "lib/admin.ts": admin,
+        "lib/orders.ts":
+          'export async function pay(db: any) {\n  await db.from("orders").update({ paid: true }).eq("id", 1);\n}\n',
+        "app/api/pay/route.ts":
+          'import { admin } from "../../../lib/admin";\nimport { pay } from "../../../lib/orders";\nexport async function POST() {\n  await pay(admin);\n  return Response.json({});\n}\n',
+      },
+      status: "fail",
+      at: ["lib/orders.ts:2"],
+    },
     "a write of the package next door in a workspace": {
       files: {
         "packages/db/package.json": '{ "name": "@acme/db", "main": "dist/client.js" }',

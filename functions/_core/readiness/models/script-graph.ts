@@ -3,7 +3,8 @@ import type { Repository } from "../repository.ts";
 import { type Scripts, scripts } from "./scripts.ts";
 
 /** Who imports whom, by paths, read from the texts: whoever needs to be sure of an edge asks `isRealEdge`. */
-export type ScriptGraph = { importers: ReadonlyMap<string, readonly string[]> };
+export type ScriptGraph = { importers: Edges; imports: Edges };
+type Edges = ReadonlyMap<string, readonly string[]>;
 
 const IMPORT = /(?:\bfrom|\bimport|\brequire\s*\(|\bimport\s*\()\s*["']([^"'\n]{1,300})["']/g;
 
@@ -17,16 +18,21 @@ export function scriptGraph(repository: Repository): ScriptGraph {
   return repository.once("script-graph", () => {
     const all = scripts(repository);
     const importers = new Map<string, string[]>();
+    const imports = new Map<string, string[]>();
+    const add = (edges: Map<string, string[]>, from: string, to: string) => {
+      const list = edges.get(from);
+      if (list) list.push(to);
+      else edges.set(from, [to]);
+    };
     for (const { path, text } of all.files) {
       for (const { 1: specifier = "" } of (text ?? "").matchAll(IMPORT)) {
         const target = all.find(path, specifier);
         if ("specifier" in target) continue;
-        const list = importers.get(target.file);
-        if (list) list.push(path);
-        else importers.set(target.file, [path]);
+        add(importers, target.file, path);
+        add(imports, path, target.file);
       }
     }
-    return { importers };
+    return { importers, imports };
   });
 }
 

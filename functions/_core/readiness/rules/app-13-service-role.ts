@@ -6,6 +6,7 @@ import type { Repository, RepositoryFile } from "../repository.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 
 const SPEAKS = /supabase|service_?role/i;
+const ASKS = /(?<!Array|Buffer)\.(from|rpc)\s*\(/;
 /** How many steps of imports lead away from the file that makes a client. */
 const STEPS = 3;
 const MOST_FILES = 600;
@@ -72,21 +73,23 @@ export const serviceRole: Rule = {
 
 type Read = RepositoryFile & { text: string };
 
-/** The scripts that speak of Supabase, and those that import them, a few steps away. */
+/** The scripts that speak of Supabase, those that import them, and those that they may hand a client to. */
 function reachable(repository: Repository): Read[] {
   const all = new Map(read(scripts(repository).files).map((file) => [file.path, file]));
   const speaking = [...all.values()].filter(({ text }) => SPEAKS.test(text));
   if (!speaking.some(({ text }) => /service/i.test(text))) return [];
-  const { importers } = scriptGraph(repository);
+  const { importers, imports } = scriptGraph(repository);
   const found = new Set(speaking);
-  for (let step = 0; step < STEPS; step++) {
-    for (const { path } of [...found]) {
-      for (const importer of importers.get(path) ?? []) {
-        const file = all.get(importer);
-        if (file) found.add(file);
+  const follow = (edges: typeof imports, isWanted: (text: string) => boolean) => {
+    for (let step = 0; step < STEPS; step++) {
+      for (const one of [...found].flatMap(({ path }) => edges.get(path) ?? [])) {
+        const file = all.get(one);
+        if (file && isWanted(file.text)) found.add(file);
       }
     }
-  }
+  };
+  follow(importers, () => true);
+  follow(imports, (text) => ASKS.test(text));
   return [...found];
 }
 
