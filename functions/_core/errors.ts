@@ -65,3 +65,24 @@ export class BulkheadError extends Error {
     return STATUS[this.kind];
   }
 }
+
+/** What an error says; what is no error but was thrown, as text. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Why a text could not be read, in one line.
+ *
+ * @example
+ * reasonOf(new SyntaxError("Unexpected token (1:4)\n> 1 | …")); // "Unexpected token (1:4)"
+ */
+export function reasonOf(error: unknown): string {
+  // A parser's stack ended.
+  return error instanceof RangeError ? "it is nested too deeply" : firstLineOf(error);
+}
+
+/** The first line of what an error says, cut to 200 characters. */
+export function firstLineOf(error: unknown): string {
+  return (messageOf(error).split("\n")[0] ?? "").slice(0, 200);
+}

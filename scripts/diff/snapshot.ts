@@ -2,7 +2,7 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { Command } from "commander";
 import { printSnapshot } from "../../functions/_core/diff/snapshot.ts";
-import { BulkheadError } from "../../functions/_core/errors.ts";
+import { BulkheadError, messageOf } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
 import { readSide } from "./side.ts";
 
@@ -57,7 +57,7 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   } catch (cause) {
     throw new BulkheadError(
       "BH_DIFF_WRITE",
-      `Cannot write "${path}": ${cause instanceof Error ? cause.message : String(cause)}`,
+      `Cannot write "${path}": ${messageOf(cause)}`,
       { kind: "usage", hint: "name a file in a folder that you may write", cause },
     );
   } finally {

@@ -2,7 +2,7 @@ import { createHash, type KeyObject, randomBytes, sign } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { checkParent, ensureFolder } from "../../functions/_core/adapters/folder.ts";
-import { BulkheadError } from "../../functions/_core/errors.ts";
+import { BulkheadError, messageOf } from "../../functions/_core/errors.ts";
 import { onInterrupt } from "../cli/run.ts";
 
 /**
@@ -74,9 +74,7 @@ export async function writeFolder(
 function unwritable(folder: string, error: unknown): BulkheadError {
   return new BulkheadError(
     "BH_EVIDENCE_WRITE",
-    `Cannot write evidence to "${folder}": ${
-      error instanceof Error ? error.message : String(error)
-    }`,
+    `Cannot write evidence to "${folder}": ${messageOf(error)}`,
     { kind: "usage", hint: "name a folder that you may create with --out", cause: error },
   );
 }

@@ -2,7 +2,7 @@ import process from "node:process";
 import { Command } from "commander";
 import * as z from "zod";
 import type { Sql } from "../../functions/_core/adapters/postgres.ts";
-import { EXIT } from "../../functions/_core/errors.ts";
+import { EXIT, messageOf } from "../../functions/_core/errors.ts";
 import { openDatabase } from "../cli/database.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 
@@ -96,7 +96,7 @@ async function execute(sql: Sql, step: Repair): Promise<Outcome> {
     return {
       ...step,
       state: "failed",
-      error: error instanceof Error ? error.message : String(error),
+      error: messageOf(error),
     };
   }
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { ensureFolder } from "../../functions/_core/adapters/folder.ts";
 import { readStatus } from "../../functions/_core/adapters/status-source.ts";
-import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { BulkheadError, EXIT, messageOf } from "../../functions/_core/errors.ts";
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { renderTerminal } from "../../functions/_core/status/terminal.ts";
 import { openDatabase } from "../cli/database.ts";
@@ -101,9 +101,7 @@ export async function writeReports(
   } catch (error) {
     throw new BulkheadError(
       "BH_REPORT_WRITE",
-      `Cannot write the report to "${folder}": ${
-        error instanceof Error ? error.message : String(error)
-      }`,
+      `Cannot write the report to "${folder}": ${messageOf(error)}`,
       {
         kind: "usage",
         hint: "name a folder that you may write with --report-dir, or use --no-report",

@@ -1,5 +1,6 @@
 import { Cron } from "croner";
 import postgres from "postgres";
+import { messageOf } from "../../functions/_core/errors.ts";
 
 /** One run of a job, as cron.job_run_details has it, and when it was due. */
 export type Run = {
@@ -121,7 +122,7 @@ async function execute(
     const result = await session.unsafe(job.command).simple();
     return { status: "succeeded", message: tag(result), pid };
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     return { status: "failed", message: `ERROR:  ${text}\n`, pid };
   } finally {
     await session.end({ timeout: 5 });

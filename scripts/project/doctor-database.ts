@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Sql } from "../../functions/_core/adapters/postgres.ts";
+import { messageOf } from "../../functions/_core/errors.ts";
 import { fail, type Finding, info, pass, unknown } from "./finding.ts";
 import type { Kit } from "./kit.ts";
 import type { Lock } from "./lock.ts";
@@ -28,7 +29,7 @@ export async function examineDatabase(
     try {
       findings.push(...await look());
     } catch (error) {
-      findings.push(unknown(name, error instanceof Error ? error.message : String(error)));
+      findings.push(unknown(name, messageOf(error)));
     }
   };
   await ask("database", () => server(sql));

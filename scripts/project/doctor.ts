@@ -8,7 +8,7 @@ import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { kekVariable } from "../../functions/_core/keys/kek.ts";
 import { kmsVariable } from "../../functions/_core/keys/kms-variables.ts";
 import { databaseUrl } from "../../functions/_core/env.ts";
-import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { BulkheadError, EXIT, messageOf } from "../../functions/_core/errors.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { missingInConfig } from "./config-toml.ts";
 import { examineAlerts } from "./doctor-alerts.ts";
@@ -131,7 +131,7 @@ async function database(
     await sql`select 1`;
     return await examineDatabase(sql, kit, lock);
   } catch (error) {
-    const state = error instanceof Error ? error.message : String(error);
+    const state = messageOf(error);
     return { findings: [fail("database", state, setting)], vault };
   } finally {
     await sql.end({ timeout: 5 });

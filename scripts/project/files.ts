@@ -15,7 +15,7 @@ import {
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { createTwoFilesPatch } from "diff";
-import { BulkheadError } from "../../functions/_core/errors.ts";
+import { BulkheadError, messageOf } from "../../functions/_core/errors.ts";
 
 /** What is to happen to one file; `path` is relative to the project, with slashes. */
 export type Change = {
@@ -110,7 +110,7 @@ export function applyChanges(
     for (const folder of folders.reverse()) removeIfEmpty(folder);
     throw new BulkheadError(
       "BH_PROJECT_WRITE",
-      `Cannot write "${at}": ${error instanceof Error ? error.message : String(error)}`,
+      `Cannot write "${at}": ${messageOf(error)}`,
       {
         kind: "usage",
         hint: "nothing was changed; make the project writable and run it again",

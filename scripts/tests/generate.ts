@@ -4,7 +4,7 @@ import process from "node:process";
 import { Command } from "commander";
 import { measureMatrix } from "../../functions/_core/adapters/matrix-run.ts";
 import { readWorld } from "../../functions/_core/adapters/matrix-world.ts";
-import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { BulkheadError, EXIT, messageOf } from "../../functions/_core/errors.ts";
 import { marked, ownerOf } from "../../functions/_core/matrix/generated.ts";
 import { renderTest, renderUnknown, type TestFile } from "../../functions/_core/matrix/pgtap.ts";
 import { planTable } from "../../functions/_core/matrix/plan.ts";
@@ -179,7 +179,7 @@ async function replace(path: string, text: string): Promise<void> {
 function unwritable(path: string, error: unknown): BulkheadError {
   return new BulkheadError(
     "BH_TESTS_WRITE",
-    `Cannot write "${path}": ${error instanceof Error ? error.message : String(error)}`,
+    `Cannot write "${path}": ${messageOf(error)}`,
     { kind: "usage", hint: "name a folder that you may write with --out", cause: error },
   );
 }

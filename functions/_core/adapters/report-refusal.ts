@@ -1,4 +1,4 @@
-import { BulkheadError } from "../errors.ts";
+import { BulkheadError, messageOf } from "../errors.ts";
 
 /** A request that the database may have refused, as it left. */
 export type SentRequest = {
@@ -53,7 +53,7 @@ export async function reportRefusal(
     });
     if (!answer.ok) throw new Error((await refusalOf(answer)).message || `status ${answer.status}`);
   } catch (cause) {
-    const state = cause instanceof Error ? cause.message : String(cause);
+    const state = messageOf(cause);
     throw new BulkheadError("BH_UNREPORTED", `Cannot report a refused write: ${state}`, {
       kind: "unavailable",
       hint: "Expose the schema bulkhead_api; the write itself was refused all the same",

@@ -1,3 +1,4 @@
+import { reasonOf } from "../errors.ts";
 import { checkBundle } from "./check-bundle.ts";
 import { checkClients } from "./check-clients.ts";
 import { checkContext } from "./check-context.ts";
@@ -168,10 +169,4 @@ function conclude(
     a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
   );
   return { findings, unread, files: files.length, ignored };
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof RangeError) return "it is nested too deeply";
-  const message = error instanceof Error ? error.message : String(error);
-  return (message.split("\n")[0] ?? "").slice(0, 200);
 }

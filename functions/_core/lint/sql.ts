@@ -1,3 +1,4 @@
+import { reasonOf } from "../errors.ts";
 import type { Report } from "./finding.ts";
 import { position } from "./finding.ts";
 import { sessionContext } from "./check-context.ts";
@@ -54,8 +55,7 @@ export async function readSql(path: string, text: string, parser: SqlParser): Pr
     try {
       await readPiece(file, piece, parser);
     } catch (error) {
-      const message = error instanceof Error ? error.message.split("\n")[0] ?? "" : String(error);
-      file.unread.push({ line: position(text, piece.start).line, reason: message });
+      file.unread.push({ line: position(text, piece.start).line, reason: reasonOf(error) });
     }
   }
   return file;

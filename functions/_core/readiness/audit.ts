@@ -1,3 +1,4 @@
+import { firstLineOf } from "../errors.ts";
 import type { Context } from "./context.ts";
 import { applyIgnores, type Ignore, type Ignores, type Notice } from "./ignore.ts";
 import type { Evidence, Outcome, Rule, Severity } from "./rule.ts";
@@ -64,12 +65,7 @@ async function ask(rule: Rule, repository: Repository): Promise<Outcome> {
   try {
     return await rule.check(repository);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return {
-      status: "unknown",
-      summary: `the rule failed: ${reason.split("\n")[0]?.slice(0, 200) ?? ""}`,
-      evidence: [],
-    };
+    return { status: "unknown", summary: `the rule failed: ${firstLineOf(error)}`, evidence: [] };
   }
 }
 

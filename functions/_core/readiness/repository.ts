@@ -1,3 +1,4 @@
+import { reasonOf } from "../errors.ts";
 import type { Context } from "./context.ts";
 import type { Parsers } from "./parsers.ts";
 
@@ -77,10 +78,4 @@ export class Repository {
   get unread(): readonly Unread[] {
     return this.#unread;
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof RangeError) return "it is nested too deeply";
-  const message = error instanceof Error ? error.message : String(error);
-  return (message.split("\n")[0] ?? "").slice(0, 200);
 }

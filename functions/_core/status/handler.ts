@@ -1,4 +1,4 @@
-import { BulkheadError } from "../errors.ts";
+import { BulkheadError, messageOf } from "../errors.ts";
 import { SIGNATURE_HEADER, verifySignature } from "../signature.ts";
 import type { Activity } from "./activity.ts";
 import type { StatusReport } from "./contract.ts";
@@ -51,7 +51,7 @@ export function statusHandler(
       const known = error instanceof BulkheadError ? error : undefined;
       // What went wrong inside is for the log, not for whoever asks.
       if (known?.code !== "BH_SIGNATURE") {
-        console.error(known?.code ?? "BH_UNEXPECTED", describe(error));
+        console.error(known?.code ?? "BH_UNEXPECTED", messageOf(error));
       }
       if (known === undefined || known.kind === "usage") {
         return refusal(500, "BH_INTERNAL", "the status could not be read");
@@ -170,5 +170,3 @@ function pathOf(pathname: string): string {
   const path = pathname.replace(/^\/functions\/v1(?=\/)/, "").replace(/^\/status(?=\/|$)/, "");
   return path === "" ? "/" : path;
 }
-
-const describe = (error: unknown): string => error instanceof Error ? error.message : String(error);

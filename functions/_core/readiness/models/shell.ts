@@ -1,3 +1,4 @@
+import { reasonOf } from "../../errors.ts";
 import { lineIn, lineStarts } from "../../lines.ts";
 import type { Parsers, ShellCommand, ShellRedirect, ShellScript, ShellWord } from "../parsers.ts";
 import { mask, unmask } from "./shell-expressions.ts";
@@ -56,10 +57,7 @@ export function readShell(
   try {
     add(shell, parsers, { text, lineOf, parent: null, via: null, depth: 0 });
   } catch (error) {
-    const message = error instanceof Error && !(error instanceof RangeError)
-      ? error.message
-      : "it is nested too deeply";
-    shell.problem = { line: lineOf(1), message: message.split("\n")[0] ?? "" };
+    shell.problem = { line: lineOf(1), message: reasonOf(error) };
   }
   return shell;
 }

@@ -1,3 +1,4 @@
+import { reasonOf } from "../../errors.ts";
 import { lineIn, lineStarts } from "../../lines.ts";
 import { splitStatements } from "../../lint/sql-split.ts";
 import { as, fieldOf, list, names, walk } from "../../lint/sql-tree.ts";
@@ -113,8 +114,7 @@ async function readText(
       }
     } catch (error) {
       if (!SPEAKS.test(piece.text.slice(0, 5_000))) continue;
-      const reason = error instanceof Error ? error.message.split("\n")[0] ?? "" : String(error);
-      repository.note({ ...place, reason: `its SQL can't be read: ${reason.slice(0, 150)}` });
+      repository.note({ ...place, reason: `its SQL can't be read: ${reasonOf(error)}` });
       sql.unread.push(place);
     }
   }
