@@ -13,11 +13,13 @@ const EVENTS = 1000;
 const WRITERS = 4;
 /** Rows of one statement, as applications write. */
 const ROWS = 5;
+/** Seconds that the nightly sweep has, where a night gives it 1,800; the probe of it half of them, at most a minute. */
+const SWEEP = FULL ? 300 : 40;
 
 /**
  * The whole schedule on the real pg_cron (Postgres 15) beside 1,000 events a second in 500 protected tables of 2,000
  * tenants: no run is missed, and nothing falls behind. Two minutes, in which what is due every five runs every minute;
- * ten as scheduled with `--full`.
+ * ten as scheduled with `--full`. The nightly sweep runs once, in the second minute.
  */
 export async function load(): Promise<Row[]> {
   await using server = await startPostgres({
@@ -40,6 +42,10 @@ export async function load(): Promise<Row[]> {
     await prepare(sql);
     await nextMinute(sql);
     const [{ began } = { began: new Date() }] = await sql<{ began: Date }[]>`select now() as began`;
+    const sweep = new Date(began.getTime() + 90_000);
+    await sql`
+      select cron.schedule('bulkhead:canaries:sweep', ${`${sweep.getUTCMinutes()} ${sweep.getUTCHours()} * * *`},
+        ${`call bulkhead.run_pass('nightly', '${SWEEP} seconds')`})`;
     const until = Date.now() + MINUTES * 60_000;
     const lags: number[] = [];
     const writing = Promise.all(Array.from({ length: WRITERS }, () => write(sql, until)));
@@ -84,12 +90,18 @@ async function prepare(sql: postgres.Sql): Promise<void> {
   // The checks of findings sleep through a new installation's first two days, and a check of the night runs in a new
   // one's first pass: this is an ordinary day, on which alerts leave for an address that nobody listens at.
   await sql`update bulkhead.settings set configured_at = now() - interval '3 days'`;
-  await sql`update bulkhead.canaries set is_enabled = false where cadence = 'nightly'`;
+  await sql`
+    insert into bulkhead.canary_runs (canary, cadence, is_full, horizon, started_at, finished_at, took, status)
+    select name, 'nightly', true, 0, now() - interval '1 day', now() - interval '1 day', interval '1 second', 'pass'
+    from bulkhead.canaries where cadence = 'nightly'`;
   await sql`select vault.create_secret('http://127.0.0.1:9', 'bulkhead_functions_url')`;
   await sql`select vault.create_secret(${"0f".repeat(32)}, 'bulkhead_hmac_secret')`;
   if (!FULL) {
     await sql`select cron.schedule(jobname, '* * * * *', command) from cron.job where schedule = '*/5 * * * *'`;
   }
+  await sql`update bulkhead.canaries set threshold = threshold || ${
+    sql.json({ seconds: Math.min(60, SWEEP / 2) })
+  } where name = 'attack_probe'`;
   await sql.unsafe("vacuum analyze");
 }
 
@@ -154,6 +166,25 @@ async function judge(sql: postgres.Sql, began: Date, lags: number[]): Promise<Ro
   for (const { jobname, return_message } of failures) {
     process.stderr.write(`  ${jobname}: ${return_message}\n`);
   }
+  const swept = await sql<{ canary: string; status: string; took: number; detail: string }[]>`
+    select r.canary, r.status, extract(epoch from r.took)::float8 as took, (f.result).detail
+    from bulkhead.canary_runs as r
+    left join bulkhead.canary_results as f on f.run_id = r.id and f.position = 1
+    where r.cadence = 'nightly' and r.started_at >= ${began}
+    order by r.took desc nulls first`;
+  for (const { canary, status, took, detail } of swept.slice(0, 4)) {
+    process.stderr.write(
+      `  sweep: ${canary} ${status}, ${took?.toFixed(1)} s: ${detail.slice(0, 160)}\n`,
+    );
+  }
+  const [sweep] = await sql<{ took: number | null }[]>`
+    select extract(epoch from r.end_time - r.start_time)::float8 as took
+    from cron.job as j join cron.job_run_details as r using (jobid)
+    where j.jobname = 'bulkhead:canaries:sweep' and r.status = 'succeeded' and r.start_time >= ${began}`;
+  // What the probe did not reach it reaches in the next run; of the others each table has a verdict.
+  const blind = swept.filter(({ canary, status }) =>
+    status === "running" || status === "unknown" && canary !== "attack_probe"
+  );
   const canaryTook = runs.filter((run) => run.jobname === "bulkhead:canaries:run").map((run) =>
     run.took
   );
@@ -165,6 +196,17 @@ async function judge(sql: postgres.Sql, began: Date, lags: number[]): Promise<Ro
       what: `load: five-minute pass on ${TABLES} tables, its longest / 240 s`,
       ratio: Math.max(0, ...canaryTook) / 240,
       atMost: 1,
+    },
+    {
+      what: `load: nightly sweep of ${TABLES} tables, its time / ${SWEEP} s`,
+      ratio: (sweep?.took ?? Infinity) / SWEEP,
+      atMost: 1.1,
+    },
+    {
+      what: "load: checks of the sweep without a verdict",
+      ratio: swept.length === 0 ? Infinity : blind.length,
+      // In forty seconds it may have to say what it did not reach.
+      ...(FULL ? { atMost: 0 } : {}),
     },
     {
       what: "load: oldest event without a seal, at most / 120 s",

@@ -1,9 +1,9 @@
 -- The probe: two tenants that exist for a moment, and what each may do to the other, tried for real and rolled back.
--- Public objects: function bulkhead.canary_attack_probe(); the canary attack_probe.
+-- Public objects: function bulkhead.canary_attack_probe(); table bulkhead.probe_reach; the canary attack_probe.
 -- Runs as its caller (SET ROLE fails inside a definer function). Never: commits a row, writes as anybody but the owner
 --   outside of a subtransaction, calls a function of yours in a transaction that could write.
 -- Leaves behind: numbers taken from the ledger's sequence (and from sequences that your triggers draw from),
---   transaction ids, dead rows for the next vacuum. Nothing else.
+--   transaction ids, dead rows for the next vacuum, and in probe_reach when it was where. Nothing else.
 -- No security definer functions. Errors: BH404 a row could not be made, or another probe is running.
 
 -- ---------------------------------------------------------------- rows that nobody has
@@ -139,6 +139,21 @@ $$;
 comment on function bulkhead.probe_columns(regclass) is 'What the probe has to know of each column that it could fill';
 revoke all on function bulkhead.probe_columns(regclass) from public;
 
+-- Asked for dozens of times a table: the world keeps it.
+create function bulkhead.probe_known(relation regclass, world jsonb)
+returns table (name name, type oid, modifier integer, is_key boolean, is_tenant boolean, is_unique boolean, is_wanted boolean, is_foreign boolean)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select c.*
+    from jsonb_to_recordset(world -> 'columns' -> relation::oid::text) as c (
+        name name, type oid, modifier integer, is_key boolean, is_tenant boolean, is_unique boolean, is_wanted boolean, is_foreign boolean
+    )
+$$;
+comment on function bulkhead.probe_known(regclass, jsonb) is 'probe_columns() of a table that the probe''s world holds';
+revoke all on function bulkhead.probe_known(regclass, jsonb) from public;
+
 create function bulkhead.probe_insert(relation regclass, row_ jsonb)
 returns jsonb
 language plpgsql
@@ -243,13 +258,16 @@ begin
         return world;
     end if;
     world := jsonb_set(world, array['failed', v_id], to_jsonb('its keys go round in a circle'::text));
+    if not world -> 'columns' ? relation::oid::text then
+        world := jsonb_set(world, array['columns', relation::oid::text], (select jsonb_agg(to_jsonb(c)) from bulkhead.probe_columns(relation) as c));
+    end if;
     select
         array_agg(c.name),
         jsonb_object_agg(c.name, bulkhead.probe_value(c.type, c.modifier, c.name,
             -- c to f are rows of tenant b, but in the tenants table, where they are tenants.
             case when c.is_tenant and relation <> v_settings.tenants_table and side > 'b' then 'b' else side end))
     into v_wanted, v_row
-    from bulkhead.probe_columns(relation) as c
+    from bulkhead.probe_known(relation, world) as c
     where c.is_wanted;
 
     for v_fk in
@@ -265,10 +283,10 @@ begin
                 where i.indrelid = c.conrelid
                     and i.indisunique
                     and not 0 = any (i.indkey::smallint[])
-                    and u.names <@ array(select p.name from bulkhead.probe_columns(relation) as p where p.is_tenant or p.is_foreign)
+                    and u.names <@ array(select p.name from bulkhead.probe_known(relation, world) as p where p.is_tenant or p.is_foreign)
                     and u.names && array(
                         select p.name
-                        from bulkhead.probe_columns(relation) as p
+                        from bulkhead.probe_known(relation, world) as p
                         where not p.is_tenant
                             and p.name = any (bulkhead.columns_of(c.conrelid, c.conkey))
                     )
@@ -318,7 +336,7 @@ begin
             select p.name into v_column
             from pg_catalog.pg_constraint as c
             cross join unnest(bulkhead.columns_of(c.conrelid, c.conkey)) with ordinality as n (name, position)
-            join bulkhead.probe_columns(relation) as p on p.name = n.name and not p.is_tenant and not p.is_foreign
+            join bulkhead.probe_known(relation, world) as p on p.name = n.name and not p.is_tenant and not p.is_foreign
             where c.conrelid = relation
                 and c.conname = v_constraint
             order by not p.is_wanted, n.position
@@ -345,13 +363,13 @@ begin
         select v_model - coalesce(array_agg(a.attname::text), '{}') || coalesce(
             (
                 select jsonb_object_agg(p.name, v_row -> p.name)
-                from bulkhead.probe_columns(relation) as p
+                from bulkhead.probe_known(relation, world) as p
                 where p.is_wanted
                     and (p.is_key or p.is_tenant or p.is_unique or p.is_foreign)
             ), '{}')
         into v_row
         from pg_catalog.pg_attribute as a
-        left join bulkhead.probe_columns(relation) as p on p.name = a.attname
+        left join bulkhead.probe_known(relation, world) as p on p.name = a.attname
         where a.attrelid = relation
             and a.attnum > 0
             and (a.attgenerated <> '' or p.is_unique or p.is_foreign);
@@ -504,7 +522,7 @@ begin
         when sqlstate 'BHRBK' then
             return case when v_rows > 0 then 'leak' else 'refused' end;
         when query_canceled then
-            raise;
+            return 'unknown it was stopped';
         when others then
             get stacked diagnostics v_state = returned_sqlstate;
             -- A lock, a full disk or a serialization failure says nothing about the boundary.
@@ -535,15 +553,16 @@ begin
     exception
         when sqlstate 'BHRBK' then
             return v_answer;
+        -- The reaper, or a timeout: what hangs hides nothing else.
         when query_canceled then
-            raise;
+            return 'stopped';
         when others then
             get stacked diagnostics v_answer = returned_sqlstate;
             return 'error ' || v_answer;
     end;
 end
 $$;
-comment on function bulkhead.probe_answer(name, jsonb, text) is 'What somebody is answered, as a count and a digest, in a transaction that may not write';
+comment on function bulkhead.probe_answer(name, jsonb, text) is 'What somebody is answered, as a count and a digest, in a transaction that may not write; error and its code, or stopped';
 revoke all on function bulkhead.probe_answer(name, jsonb, text) from public;
 
 -- ---------------------------------------------------------------- what is tried
@@ -626,20 +645,18 @@ $$;
 comment on function bulkhead.probe_questions() is 'Views, functions and unprotected tables of exposed schemas, and the queries that the probe asks of each';
 revoke all on function bulkhead.probe_questions() from public;
 
-create function bulkhead.probe_where(relation regclass, row_ jsonb)
+create function bulkhead.probe_where(relation regclass, row_ jsonb, world jsonb)
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select string_agg(format('t.%I = %L::%s', a.attname, row_ ->> a.attname, format_type(a.atttypid, null)), ' and ')
-    from bulkhead.protected_tables as p
-    cross join unnest(p.key_columns) as k (name)
-    join pg_catalog.pg_attribute as a on a.attrelid = p.relation and a.attname = k.name
-    where p.relation = probe_where.relation
+    select string_agg(format('t.%I = %L::%s', k.name, row_ ->> k.name, format_type(k.type, null)), ' and ')
+    from bulkhead.probe_known(relation, world) as k
+    where k.is_key
 $$;
-comment on function bulkhead.probe_where(regclass, jsonb) is 'The condition that finds one row of a protected table by its key';
-revoke all on function bulkhead.probe_where(regclass, jsonb) from public;
+comment on function bulkhead.probe_where(regclass, jsonb, jsonb) is 'The condition that finds one row of a protected table by its key';
+revoke all on function bulkhead.probe_where(regclass, jsonb, jsonb) from public;
 
 -- Each attempt of one role on one table: the rows of b that stand there, one more, and one's own handed over.
 create function bulkhead.probe_attempts(relation regclass, role name, own text[], world jsonb)
@@ -667,13 +684,13 @@ begin
     if v_theirs is not null then
         -- A column that the role may write, where it may write any: 42501 for the wrong one would look like the boundary.
         select c.name into v_column
-        from bulkhead.probe_columns(relation) as c
+        from bulkhead.probe_known(relation, world) as c
         order by has_column_privilege(role, relation, c.name, 'update') desc, c.is_key or c.is_tenant, c.is_foreign, c.name
         limit 1;
         return query
-            select 'update'::text, format('update %s as t set %2$I = t.%2$I where %s', v_name, v_column, bulkhead.probe_where(relation, v_theirs)), null::text
+            select 'update'::text, format('update %s as t set %2$I = t.%2$I where %s', v_name, v_column, bulkhead.probe_where(relation, v_theirs, world)), null::text
             union all
-            select 'delete', format('delete from %s as t where %s', v_name, bulkhead.probe_where(relation, v_theirs)), null;
+            select 'delete', format('delete from %s as t where %s', v_name, bulkhead.probe_where(relation, v_theirs, world)), null;
     end if;
     if v_new is not null then
         for v_person in
@@ -683,7 +700,7 @@ begin
             select v_new || p.mine
             from (
                 select jsonb_object_agg(c.name, v_mine -> c.name) as mine
-                from bulkhead.probe_columns(relation) as c
+                from bulkhead.probe_known(relation, world) as c
                 where c.name in (v_settings.membership_user_column, 'user_id', 'owner_id', 'author_id', 'created_by')
                     and not c.is_tenant
                     and v_mine ->> c.name is not null
@@ -693,13 +710,13 @@ begin
         loop
             select string_agg(format('%I', c.name), ', ' order by c.name)
             into v_list
-            from bulkhead.probe_columns(relation) as c
+            from bulkhead.probe_known(relation, world) as c
             where v_person ->> c.name is not null
                 and (has_column_privilege(role, relation, c.name, 'insert') or c.is_tenant or not has_any_column_privilege(role, relation, 'insert'));
             return query select
                 'insert'::text,
                 format('insert into %1$s (%2$s) overriding system value select %2$s from jsonb_populate_record(null::%1$s, %3$L)', v_name, v_list, v_person),
-                format('select from %s as t where t.%I = %L and %s', v_name, v_table.tenant_column, v_person ->> v_table.tenant_column, bulkhead.probe_where(relation, v_person));
+                format('select from %s as t where t.%I = %L and %s', v_name, v_table.tenant_column, v_person ->> v_table.tenant_column, bulkhead.probe_where(relation, v_person, world));
         end loop;
     end if;
     if v_mine is not null and v_other is not null and not v_table.is_tenants_table then
@@ -708,13 +725,13 @@ begin
             format('update %s as t set %s where %s', v_name,
                 (
                     select string_agg(format('%I = %L', c.name, v_other ->> c.name), ', ')
-                    from bulkhead.probe_columns(relation) as c
+                    from bulkhead.probe_known(relation, world) as c
                     where c.is_tenant
                         or c.is_foreign
                         and not c.is_key
                         and v_mine ->> c.name is not null
                 ),
-                bulkhead.probe_where(relation, v_mine)),
+                bulkhead.probe_where(relation, v_mine, world)),
             null::text;
     end if;
 end
@@ -722,58 +739,102 @@ $$;
 comment on function bulkhead.probe_attempts(regclass, name, text[], jsonb) is 'What one role tries on one table: read, change, delete and add rows of another tenant, hand over one of its own';
 revoke all on function bulkhead.probe_attempts(regclass, name, text[], jsonb) from public;
 
-create function bulkhead.canary_attack_probe(threshold jsonb)
-returns setof bulkhead.check_result
+-- ---------------------------------------------------------------- how far it comes
+
+create table bulkhead.probe_reach (
+    subject text primary key,
+    reached_at timestamptz not null,
+    -- Why nothing is known of it, although the probe was there.
+    problem text,
+    -- Why nobody can be asked about it: it writes, or has an argument without a value.
+    not_asked text
+);
+comment on table bulkhead.probe_reach is 'When the probe was last at a table, a view or a function: it goes on where it was longest ago';
+alter table bulkhead.probe_reach enable row level security;
+revoke all on bulkhead.probe_reach from public, anon, authenticated, service_role;
+
+create function bulkhead.may_ask(role name, relation oid, function oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select has_schema_privilege(role, coalesce((select c.relnamespace from pg_catalog.pg_class as c where c.oid = relation),
+            (select p.pronamespace from pg_catalog.pg_proc as p where p.oid = function)), 'usage')
+        and coalesce(has_table_privilege(role, relation, 'select'), has_function_privilege(role, function, 'execute'))
+$$;
+comment on function bulkhead.may_ask(name, oid, oid) is 'Whether a role may read a view or call a function';
+revoke all on function bulkhead.may_ask(name, oid, oid) from public;
+
+create function bulkhead.probe_order()
+returns table (subject text, rank integer, reached_at timestamptz)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    -- What is open comes first: nothing but another look can close it.
+    select i.subject, 0, null::timestamptz
+    from bulkhead.incidents as i
+    where i.name = 'attack_probe'
+        and i.state = 'open'
+        and i.status = 'fail'
+    union all
+    select r.subject, case when r.problem like 'it was stopped%' then 2 else 1 end, r.reached_at
+    from bulkhead.probe_reach as r
+    where not exists (
+        select
+        from bulkhead.incidents as i
+        where i.name = 'attack_probe'
+            and i.state = 'open'
+            and i.status = 'fail'
+            and i.subject = r.subject
+    )
+$$;
+comment on function bulkhead.probe_order() is 'In which order the probe goes: what is open, what it was never at (not in here), what it was at longest ago, what it hung at';
+revoke all on function bulkhead.probe_order() from public;
+
+-- Everything of one subtransaction; what it returns survives the rollback. At least one table and one question are
+-- worked through, whatever the time: the next run goes on behind them.
+create function bulkhead.probe_part(tables regclass[], is_asking boolean, until timestamptz)
+returns jsonb
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set jit = off
 as $$
+#variable_conflict use_variable
 declare
     v_owner text := current_setting('role');
     v_settings bulkhead.settings := (select s from bulkhead.settings as s);
-    v_until timestamptz := least(clock_timestamp() + coalesce((threshold ->> 'seconds')::numeric, 60) * interval '1 second',
-        (threshold ->> 'deadline')::timestamptz);
-    v_a text;
-    v_world jsonb := jsonb_build_object('rows', '{}'::jsonb, 'failed', '{}'::jsonb, 'shared', '{}'::jsonb);
-    v_tables regclass[];
+    v_left interval := greatest(until - clock_timestamp(), interval '0');
+    v_seed_until timestamptz := clock_timestamp() + v_left / 4;
+    v_ask_until timestamptz := clock_timestamp() + v_left / 2;
+    v_a text := bulkhead.probe_value(v_settings.tenant_type, -1, '', 'a') #>> '{}';
+    v_world jsonb := jsonb_build_object('rows', '{}'::jsonb, 'failed', '{}'::jsonb, 'columns', '{}'::jsonb);
     v_table regclass;
+    v_tables regclass[] := '{}';
     v_actor record;
+    v_actors jsonb;
+    v_own text[];
+    v_owns jsonb := '{}';
     v_attempt record;
     v_question record;
-    v_own text[];
+    v_questions jsonb := '{}';
     v_answer text;
-    v_first jsonb := '{}';
-    v_second jsonb := '{}';
-    -- What survives the rollback.
+    v_subject text;
     v_unreachable text[] := '{}';
     v_leaks jsonb := '{}';
-    v_unknown jsonb := '{}';
+    v_tried jsonb := '{}';
+    v_asked jsonb := '{}';
     v_told jsonb := '{}';
-    v_open text[] := '{}';
-    v_not_asked text[] := '{}';
-    v_asked text[] := '{}';
-    v_reached text[] := '{}';
+    v_unfit jsonb := '{}';
     v_attempts bigint := 0;
-    v_subject text;
+    v_stuck jsonb := '{}';
 begin
-    select array_agg(t.relation order by md5(t.relation::text || coalesce(threshold ->> 'at', '')))
-    into v_tables
-    from bulkhead.protected_tables as t
-    where t.parent is null
-        and bulkhead.qualified(t.relation) is not null
-        and (not threshold ? 'only' or threshold -> 'only' ? bulkhead.qualified(t.relation));
-    if v_tables is null or v_settings.tenants_table is null then
-        return next bulkhead.canary_row(
-            'attack_probe', null, 'unknown', null, 0, 'No table is protected yet: there is nothing to attack', severity => 'info');
-        return;
-    end if;
     begin
-        if not pg_try_advisory_xact_lock(hashtextextended('bulkhead:probe', 0)) then
-            raise exception using errcode = 'BH404', message = 'another probe is running; the next one will look';
-        end if;
-        v_a := bulkhead.probe_value(v_settings.tenant_type, -1, '', 'a') #>> '{}';
         -- Nobody else's rows are waited for.
         perform set_config('lock_timeout', '1s', true), set_config('bulkhead.actor', 'bulkhead probe', true), set_config('bulkhead.tenant', '', true);
         select v_world || jsonb_build_object('shared', coalesce(jsonb_object_agg(p.oid::text, true), '{}'))
@@ -786,8 +847,11 @@ begin
         ) as p;
 
         -- Tenant a, and what its people are told while there is no tenant b.
-        foreach v_table in array v_tables loop
+        foreach v_table in array tables loop
+            exit when v_tables <> '{}' and clock_timestamp() > v_seed_until;
+            v_subject := bulkhead.qualified(v_table);
             v_world := bulkhead.probe_seed(v_table, 'a', v_world);
+            v_tables := v_tables || v_table;
         end loop;
         if v_settings.membership_table is not null then
             v_world := bulkhead.probe_seed(v_settings.membership_table, 'a', v_world);
@@ -806,92 +870,109 @@ begin
             end;
         end loop;
         for v_question in
-            select q.*, a.name as asker, a.role, a.settings, format('%s|%s|%s', q.subject, a.name, q.query) as id
+            select q.subject, q.query, a.name as asker, a.role, a.settings, format('%s|%s|%s', q.subject, a.name, q.query) as id
             from bulkhead.probe_questions() as q
-            cross join bulkhead.probe_actors() as a
-            where a.does_ask
+            join bulkhead.probe_actors() as a on a.does_ask
+            left join bulkhead.probe_order() as o on o.subject = q.subject
+            where is_asking
                 and a.role <> all (v_unreachable)
-                and not threshold ? 'only'
-                and has_schema_privilege(a.role, coalesce((select c.relnamespace from pg_catalog.pg_class as c where c.oid = q.relation),
-                    (select p.pronamespace from pg_catalog.pg_proc as p where p.oid = q.function)), 'usage')
-                and coalesce(has_table_privilege(a.role, q.relation, 'select'), has_function_privilege(a.role, q.function, 'execute'))
+                and bulkhead.may_ask(a.role, q.relation, q.function)
+            order by coalesce(o.rank, 1), o.reached_at nulls first, q.subject, a.name
         loop
-            v_asked := v_asked || v_question.subject;
+            exit when clock_timestamp() > v_ask_until and v_asked <> '{}' and not v_asked ? v_question.subject;
+            v_subject := v_question.subject;
+            v_asked := jsonb_build_object(v_subject, null) || v_asked;
             if v_question.query is null then
-                v_not_asked := v_not_asked || (v_question.subject || ' (no value for an argument)');
-                continue;
-            elsif clock_timestamp() > v_until then
-                v_not_asked := v_not_asked || (v_question.subject || ' (no time left)');
+                v_asked := v_asked || jsonb_build_object(v_subject, 'no value for an argument');
                 continue;
             end if;
             v_answer := bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query);
             if v_answer = 'error 25006' then
-                v_not_asked := v_not_asked || (v_question.subject || ' (it writes)');
+                v_asked := v_asked || jsonb_build_object(v_subject, 'it writes');
                 continue;
+            elsif v_answer = 'stopped' then
+                v_stuck := v_stuck || jsonb_build_object(v_subject, 'it was stopped there');
+                exit;
             end if;
-            v_first := v_first || jsonb_build_object(v_question.id, v_answer);
             -- What two answers in a row do not agree on is not told by the other tenant's rows.
-            v_second := v_second || jsonb_build_object(v_question.id, bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query));
+            v_questions := v_questions || jsonb_build_object(v_question.id, to_jsonb(v_question)
+                || jsonb_build_object('first', v_answer, 'second', bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query)));
         end loop;
 
         -- Tenant b, and the same questions.
         foreach v_table in array v_tables loop
+            v_subject := bulkhead.qualified(v_table);
             continue when v_world -> 'failed' ? (v_table::oid || ':a');
             v_world := bulkhead.probe_seed(v_table, 'b', v_world);
             v_world := bulkhead.probe_seed(v_table, 'd', v_world);
             v_world := bulkhead.probe_seed(v_table, 'e', v_world, false);
         end loop;
         for v_question in
-            select q.subject, a.name as asker, a.role, a.settings, q.query, format('%s|%s|%s', q.subject, a.name, q.query) as id
-            from bulkhead.probe_questions() as q
-            join bulkhead.probe_actors() as a on a.does_ask
-            where v_first ? format('%s|%s|%s', q.subject, a.name, q.query)
+            select q.*
+            from jsonb_each(v_questions) as each
+            cross join jsonb_to_record(each.value) as q (subject text, asker text, role name, settings jsonb, query text, first text, second text)
         loop
+            v_subject := v_question.subject;
             v_answer := bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query);
-            if v_first -> v_question.id = v_second -> v_question.id and v_answer is distinct from v_first ->> v_question.id
-                or split_part(v_first ->> v_question.id, ' ', 1) = split_part(v_second ->> v_question.id, ' ', 1)
-                    and split_part(v_answer, ' ', 1) is distinct from split_part(v_first ->> v_question.id, ' ', 1) then
-                v_told := v_told || jsonb_build_object(v_question.subject,
-                    coalesce(v_told -> v_question.subject, '{}') || jsonb_build_object(v_question.asker, v_question.query));
-            elsif v_first -> v_question.id <> v_second -> v_question.id then
-                v_not_asked := v_not_asked || (v_question.subject || ' (it never answers the same)');
+            if v_answer = 'stopped' then
+                v_stuck := v_stuck || jsonb_build_object(v_subject, 'it was stopped there');
+            elsif v_question.first = v_question.second and v_answer is distinct from v_question.first
+                or split_part(v_question.first, ' ', 1) = split_part(v_question.second, ' ', 1)
+                    and split_part(v_answer, ' ', 1) is distinct from split_part(v_question.first, ' ', 1) then
+                v_told := v_told || jsonb_build_object(v_subject,
+                    coalesce(v_told -> v_subject, '{}') || jsonb_build_object(v_question.asker, v_question.query));
+            elsif v_question.first <> v_question.second then
+                v_asked := v_asked || jsonb_build_object(v_subject, 'it never answers the same');
             end if;
         end loop;
 
-        -- Each table by each actor.
-        select v_unknown || coalesce(jsonb_object_agg(bulkhead.qualified(t.relation), f.value), '{}') into v_unknown
-        from jsonb_each_text(v_world -> 'failed') as f
-        join unnest(v_tables) as t (relation) on f.key like t.relation::oid || ':%'
-        where f.value like '%55P03%';
-        for v_actor in select a.* from bulkhead.probe_actors() as a where a.role <> all (v_unreachable) loop
+        -- Each table by each actor. Who is taken for nobody is refused everything, which proves nothing.
+        select jsonb_agg(to_jsonb(a)) into v_actors
+        from bulkhead.probe_actors() as a
+        where a.role <> all (v_unreachable);
+        for v_actor in select a.* from jsonb_to_recordset(v_actors) as a (name text, role name, settings jsonb, prepare text, is_recognised boolean) loop
+            v_own := '{}';
+            v_subject := v_actor.name;
             begin
                 if v_actor.prepare is not null then
                     execute v_actor.prepare;
                 end if;
-                v_own := '{}';
                 if v_actor.is_recognised then
-                    begin
-                        perform bulkhead.probe_as(v_actor.role, v_actor.settings);
-                        v_own := bulkhead.current_tenants();
-                        raise exception using errcode = 'BHRBK';
-                    exception when sqlstate 'BHRBK' then
-                        null;
-                    end;
-                    -- Who is taken for nobody is refused everything, which proves nothing.
-                    if v_own is null or v_a <> all (v_own) then
-                        v_unknown := v_unknown || jsonb_build_object(v_actor.name, 'it was not recognised as one of its tenant');
-                        raise exception using errcode = 'BHRBK';
-                    end if;
+                    perform bulkhead.probe_as(v_actor.role, v_actor.settings);
+                    v_own := bulkhead.current_tenants();
                 end if;
-                foreach v_table in array v_tables loop
-                    v_subject := bulkhead.qualified(v_table);
-                    -- Somebody locks it: every further attempt would wait as well.
-                    continue when v_unknown ? v_subject;
-                    if clock_timestamp() > v_until then
-                        v_unknown := v_unknown || jsonb_build_object(v_subject, 'no time was left');
-                        continue;
+                raise exception using errcode = 'BHRBK';
+            exception
+                when sqlstate 'BHRBK' then
+                    if v_actor.is_recognised and (v_own is null or v_a <> all (v_own)) then
+                        v_unfit := v_unfit || jsonb_build_object(v_actor.name, 'it was not recognised as one of its tenant');
                     end if;
-                    v_reached := v_reached || v_subject;
+                when query_canceled then
+                    raise;
+                when others then
+                    v_unfit := v_unfit || jsonb_build_object(v_actor.name, sqlerrm);
+            end;
+            v_owns := v_owns || jsonb_build_object(v_actor.name, to_jsonb(v_own));
+        end loop;
+        foreach v_table in array v_tables loop
+            exit when v_tried <> '{}' and clock_timestamp() > until;
+            v_subject := bulkhead.qualified(v_table);
+            v_answer := coalesce(
+                v_world -> 'failed' ->> (v_table::oid || ':a'), v_world -> 'failed' ->> (v_table::oid || ':b'),
+                v_world -> 'failed' ->> (v_table::oid || ':d'), v_world -> 'failed' ->> (v_table::oid || ':e'));
+            v_tried := v_tried || jsonb_build_object(v_subject, 'no row could be made: ' || v_answer);
+            -- Somebody locks it: every further attempt would wait as well.
+            continue when v_answer like '%55P03%';
+            for v_actor in
+                select a.*
+                from jsonb_to_recordset(v_actors) as a (name text, role name, settings jsonb, prepare text, does_read boolean)
+                where not v_unfit ? a.name
+            loop
+                begin
+                    if v_actor.prepare is not null then
+                        execute v_actor.prepare;
+                    end if;
+                    v_own := array(select o from jsonb_array_elements_text(v_owns -> v_actor.name) as o);
                     for v_attempt in select * from bulkhead.probe_attempts(v_table, v_actor.role, v_own, v_world) loop
                         continue when v_attempt.verb = 'select' and not v_actor.does_read;
                         v_answer := bulkhead.probe_attempt(v_actor.role, v_actor.settings, v_attempt.statement, v_attempt.verify);
@@ -900,33 +981,121 @@ begin
                             v_leaks := v_leaks || jsonb_build_object(v_subject, coalesce(v_leaks -> v_subject, '{}')
                                 || jsonb_build_object(v_attempt.verb, coalesce(v_leaks -> v_subject -> v_attempt.verb, '[]') || to_jsonb(v_actor.name)));
                         elsif v_answer like 'unknown %' then
-                            v_unknown := v_unknown || jsonb_build_object(v_subject, format('%s by %s: %s', v_attempt.verb, v_actor.name, v_answer));
+                            v_tried := v_tried || jsonb_build_object(v_subject, format('%s by %s: %s', v_attempt.verb, v_actor.name, v_answer));
+                            if v_answer = 'unknown it was stopped' then
+                                v_stuck := v_stuck || jsonb_build_object(v_subject, 'it was stopped there');
+                                until := clock_timestamp();
+                            end if;
                         end if;
                     end loop;
-                end loop;
-                raise exception using errcode = 'BHRBK';
-            exception
-                when sqlstate 'BHRBK' then
-                    null;
-                when query_canceled then
-                    raise;
-                when others then
-                    v_unknown := v_unknown || jsonb_build_object(v_actor.name, sqlerrm);
-            end;
-        end loop;
-        foreach v_table in array v_tables loop
-            v_subject := bulkhead.qualified(v_table);
-            v_answer := coalesce(
-                v_world -> 'failed' ->> (v_table::oid || ':a'), v_world -> 'failed' ->> (v_table::oid || ':b'),
-                v_world -> 'failed' ->> (v_table::oid || ':d'), v_world -> 'failed' ->> (v_table::oid || ':e'));
-            if v_answer is not null and (not v_unknown ? v_subject or v_answer like '%55P03%') then
-                v_unknown := v_unknown || jsonb_build_object(v_subject, 'no row could be made: ' || v_answer);
-            end if;
+                    raise exception using errcode = 'BHRBK';
+                exception
+                    when sqlstate 'BHRBK' then
+                        null;
+                    when query_canceled then
+                        raise;
+                    when others then
+                        v_tried := v_tried || jsonb_build_object(v_subject, format('%s: %s', v_actor.name, sqlerrm));
+                end;
+            end loop;
         end loop;
         raise exception using errcode = 'BHRBK';
-    exception when sqlstate 'BHRBK' then
-        null;
+    exception
+        when sqlstate 'BHRBK' then
+            null;
+        -- What was not told apart from its second half was not asked.
+        when query_canceled then
+            v_asked := case when v_tried = '{}' then '{}'::jsonb else v_asked end;
+            v_stuck := v_stuck || jsonb_build_object(v_subject, 'it was stopped there');
     end;
+    return jsonb_build_object('tried', v_tried, 'asked', v_asked, 'leaks', v_leaks, 'told', v_told, 'unfit', v_unfit,
+        'unreachable', to_jsonb(v_unreachable), 'attempts', v_attempts, 'stuck', v_stuck);
+end
+$$;
+comment on function bulkhead.probe_part(regclass[], boolean, timestamptz) is 'The probe of some tables, as many as the time allows, and of views and functions with their rows there; rolled back, returns what was tried and found';
+revoke all on function bulkhead.probe_part(regclass[], boolean, timestamptz) from public;
+
+create function bulkhead.canary_attack_probe(threshold jsonb)
+returns setof bulkhead.check_result
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set jit = off
+as $$
+declare
+    -- Short of what the reaper cancels.
+    v_until timestamptz := least(
+        clock_timestamp() + coalesce((threshold ->> 'seconds')::numeric, 60) * interval '1 second',
+        clock_timestamp() + 0.8 * (select c.time_limit from bulkhead.canaries as c where c.name = 'attack_probe'),
+        (threshold ->> 'deadline')::timestamptz);
+    v_since timestamptz := clock_timestamp() - coalesce((threshold ->> 'within')::interval, interval '7 days');
+    v_is_whole boolean := not threshold ? 'only';
+    v_tables regclass[];
+    v_subjects text[];
+    v_questions text[] := '{}';
+    v_size integer := coalesce((threshold ->> 'part')::integer, 100);
+    v_position integer := 1;
+    v_part jsonb;
+    v_tried jsonb := '{}';
+    v_asked jsonb := '{}';
+    v_leaks jsonb := '{}';
+    v_told jsonb := '{}';
+    v_unfit jsonb := '{}';
+    v_attempts bigint := 0;
+    v_oldest timestamptz;
+    v_covered bigint;
+    v_answered bigint;
+    v_lines text[];
+    v_late text[];
+    v_not_asked text[];
+    v_open text[] := '{}';
+    v_subject text;
+    v_said text;
+    v_tried_count bigint;
+begin
+    select array_agg(t.relation order by coalesce(o.rank, 1), o.reached_at nulls first, t.name), array_agg(t.name)
+    into v_tables, v_subjects
+    from (
+        select p.relation, bulkhead.qualified(p.relation) as name
+        from bulkhead.protected_tables as p
+        where p.parent is null
+    ) as t
+    left join bulkhead.probe_order() as o on o.subject = t.name
+    where t.name is not null
+        and (v_is_whole or threshold -> 'only' ? t.name);
+    if v_tables is null or (select s.tenants_table from bulkhead.settings as s) is null then
+        return next bulkhead.canary_row(
+            'attack_probe', null, 'unknown', null, 0, 'No table is protected yet: there is nothing to attack', severity => 'info');
+        return;
+    end if;
+    if not pg_try_advisory_xact_lock(hashtextextended('bulkhead:probe', 0)) then
+        raise exception using errcode = 'BH404', message = 'another probe is running; the next one will look';
+    end if;
+    if v_is_whole then
+        v_questions := array(
+            select distinct q.subject
+            from bulkhead.probe_questions() as q
+            where exists (select from bulkhead.probe_actors() as a where a.does_ask and bulkhead.may_ask(a.role, q.relation, q.function))
+        );
+    end if;
+
+    while v_position <= cardinality(v_tables) loop
+        exit when v_position > 1 and clock_timestamp() > v_until;
+        v_part := bulkhead.probe_part(v_tables[v_position : v_position + v_size - 1], v_is_whole, v_until);
+        v_tried := v_tried || (v_part -> 'tried') || (v_part -> 'stuck');
+        v_asked := v_asked || (v_part -> 'asked');
+        v_leaks := v_leaks || (v_part -> 'leaks');
+        v_attempts := v_attempts + (v_part ->> 'attempts')::bigint;
+        v_unfit := v_unfit || (v_part -> 'unfit') || coalesce(
+            (select jsonb_object_agg(r, 'the kit''s owner may not become it') from jsonb_array_elements_text(v_part -> 'unreachable') as r), '{}');
+        for v_subject in select k from jsonb_object_keys(v_part -> 'told') as k loop
+            v_told := v_told || jsonb_build_object(v_subject, coalesce(v_told -> v_subject, '{}') || (v_part -> 'told' -> v_subject));
+        end loop;
+        v_unfit := v_unfit || (v_part -> 'stuck');
+        exit when v_part -> 'stuck' <> '{}';
+        v_position := v_position + greatest(1, (select count(*)::integer from jsonb_object_keys(v_part -> 'tried')));
+    end loop;
 
     for v_subject in select k from jsonb_object_keys(v_leaks) as k order by k loop
         return query select r.*
@@ -951,34 +1120,81 @@ begin
                 (select string_agg(k, ', ' order by k) from jsonb_object_keys(v_told -> v_subject) as k)),
             '{}', (select t.value from jsonb_each_text(v_told -> v_subject) as t order by t.key limit 1)) as r;
     end loop;
-    v_reached := array(
-        select distinct u from unnest(v_reached) as u where not v_unknown ? u
-    );
-    v_not_asked := array(select distinct u from unnest(v_not_asked) as u order by u);
-    v_asked := array(select distinct u from unnest(v_asked) as u);
-    v_subject := format(
-        '%s of %s table(s) in %s attempt(s), %s of %s view(s) and function(s)%s%s',
-        cardinality(v_reached), cardinality(v_tables), v_attempts,
-        cardinality(v_asked) - (select count(distinct split_part(n, ' (', 1)) from unnest(v_not_asked) as n), cardinality(v_asked),
+
+    if v_is_whole then
+        delete from bulkhead.probe_reach as r
+        where r.subject <> all (v_subjects)
+            and r.subject <> all (v_questions);
+        insert into bulkhead.probe_reach as r (subject, reached_at, problem, not_asked)
+        select t.key, clock_timestamp(), t.value, null from jsonb_each_text(v_tried) as t
+        union all
+        select a.key, clock_timestamp(), null, a.value from jsonb_each_text(v_asked) as a where not v_tried ? a.key
+        on conflict on constraint probe_reach_pkey do update set
+            reached_at = excluded.reached_at,
+            problem = excluded.problem,
+            not_asked = excluded.not_asked;
+    end if;
+    -- What was reached in the runs before counts for as long as the threshold says.
+    select
+        count(*) filter (where s.is_table and s.is_covered),
+        count(*) filter (where not s.is_table and s.is_covered and s.not_asked is null),
+        min(s.reached_at) filter (where s.is_table and s.is_covered),
+        array_agg(s.subject || ': ' || s.problem order by s.subject) filter (where s.problem is not null and not v_unfit ? s.subject),
+        coalesce(array_agg(format('%s (%s)', s.subject, s.not_asked) order by s.subject) filter (where s.not_asked is not null), '{}'),
+        coalesce(array_agg(s.subject order by s.is_table desc, s.subject) filter (where s.problem is null and (not s.is_covered or s.is_open)), '{}')
+    into v_covered, v_answered, v_oldest, v_lines, v_not_asked, v_late
+    from (
+        select
+            n.subject,
+            n.is_table,
+            f.reached_at,
+            f.problem,
+            r.not_asked,
+            f.problem is null and coalesce(f.reached_at > v_since, false) as is_covered,
+            -- Open, and not looked at: that is not clean.
+            not v_tried ? n.subject and not v_asked ? n.subject
+                and exists (select from bulkhead.probe_order() as o where o.subject = n.subject and o.rank = 0) as is_open
+        from (
+            select t as subject, true as is_table from unnest(v_subjects) as t
+            union all
+            select q, false from unnest(v_questions) as q
+        ) as n
+        left join bulkhead.probe_reach as r on v_is_whole and r.subject = n.subject
+        cross join lateral (
+            select
+                case when v_is_whole then r.reached_at when v_tried ? n.subject then clock_timestamp() end,
+                case when v_is_whole then r.problem else v_tried ->> n.subject end
+        ) as f (reached_at, problem)
+    ) as s;
+    v_tried_count := (select count(*) from jsonb_object_keys(v_tried) as k where k = any (v_subjects));
+    v_lines := array(select u.key || ': ' || u.value from jsonb_each_text(v_unfit) as u order by 1)
+        || case
+            when v_late <> '{}' then array[format('%s not reached in time: %s%s. The next run goes on there; about %s more',
+                cardinality(v_late), array_to_string(v_late[1:10], ', '), case when cardinality(v_late) > 10 then ', …' else '' end,
+                ceil(cardinality(v_late)::numeric / greatest(1, (select count(*) from jsonb_object_keys(v_tried || v_asked)))))]
+            else '{}'
+        end
+        || coalesce(v_lines, '{}');
+    v_said := format(
+        '%s of %s table(s)%s in %s attempt(s), %s of %s view(s) and function(s)%s%s',
+        v_covered, cardinality(v_subjects),
+        case
+            when v_covered > v_tried_count
+                then format(' since %s UTC, %s this time', to_char(v_oldest at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), v_tried_count)
+            else ''
+        end,
+        v_attempts, v_answered, cardinality(v_questions),
         case when v_not_asked <> '{}' then '; not asked: ' || array_to_string(v_not_asked[1:10], ', ') else '' end,
         case when v_open <> '{}' then '; allowed by the threshold: ' || array_to_string(v_open, ', ') else '' end);
-    if v_unknown <> '{}' or v_unreachable <> '{}' then
+    if v_lines <> '{}' then
         return query select r.*
         from bulkhead.canary_row(
-            'attack_probe', 'coverage', 'unknown', cardinality(v_reached), cardinality(v_tables),
-            v_subject || '. Not covered: ' || (
-                select string_agg(u.line, '; ')
-                from (
-                    select n.key || ': ' || n.value as line from jsonb_each_text(v_unknown) as n
-                    union all
-                    select format('%s: the kit''s owner may not become it', r) from unnest(v_unreachable) as r
-                    limit 20
-                ) as u
-            ),
+            'attack_probe', 'coverage', 'unknown', v_covered, cardinality(v_subjects),
+            v_said || '. Not covered: ' || array_to_string(v_lines[1:20], '; '),
             '{}', 'select * from bulkhead.canary_attack_probe(''{}'')') as r;
     elsif v_leaks = '{}' and not exists (select from jsonb_object_keys(v_told) as k where k <> all (v_open)) then
         return query select r.*
-        from bulkhead.canary_row('attack_probe', null, 'pass', 0, 0, 'Closed: ' || v_subject) as r;
+        from bulkhead.canary_row('attack_probe', null, 'pass', 0, 0, 'Closed: ' || v_said) as r;
     end if;
 end
 $$;

@@ -1,7 +1,7 @@
 -- The canaries: nothing found, an offender found, its remedy, and a look-alike that stays unfound; then the runner.
 begin;
 set local search_path = public, extensions;
-select plan(64);
+select plan(68);
 
 -- What a canary says by hand: the whole table, now.
 create function pg_temp.offenders(canary text)
@@ -220,6 +220,23 @@ update bulkhead.canaries set is_enabled = false where name = 'abnormal_deletes';
 select is((select status from bulkhead.checks_canaries() where name = 'abnormal_deletes'), 'unknown', 'a check that was switched off is not green');
 update bulkhead.canary_runs set finished_at = finished_at - interval '16 minutes' where canary = 'tenant_misalignment';
 select is((select status from bulkhead.checks_canaries() where name = 'tenant_misalignment'), 'unknown', 'a check that was silent for three periods is not green');
+
+-- A check of the night that does not know yet is asked in the day, too, but not all day.
+create function pg_temp.is_due(took interval, ago interval, status text)
+returns boolean
+language plpgsql
+as $$
+begin
+    delete from bulkhead.canary_runs where canary = 'cron_history';
+    insert into bulkhead.canary_runs (canary, cadence, is_full, horizon, started_at, begun_at, finished_at, took, status)
+    values ('cron_history', 'five_minutes', true, 0, now() - ago, clock_timestamp() - ago, now() - ago, took, is_due.status);
+    return exists (select from bulkhead.due_canaries('five_minutes') where name = 'cron_history');
+end
+$$;
+select ok(pg_temp.is_due('1 second', '5 minutes', 'unknown'), 'a check of the night that does not know yet is due every five minutes');
+select ok(not pg_temp.is_due('60 seconds', '19 minutes', 'unknown'), 'but not when it took a minute less than twenty ago');
+select ok(pg_temp.is_due('60 seconds', '21 minutes', 'unknown'), 'a twentieth of the time is its own');
+select ok(not pg_temp.is_due('1 second', '5 minutes', 'pass'), 'and when it knows it waits for the night');
 
 select * from finish();
 rollback;

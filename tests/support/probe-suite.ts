@@ -216,7 +216,7 @@ async function traces(sql: postgres.Sql): Promise<string[]> {
     select format('%s: %s rows', c.oid::regclass,
       (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %s', c.oid::regclass), false, true, '')))[1]) as line
     from pg_class as c
-    where c.relkind = 'r' and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    where c.relkind = 'r' and c.oid is distinct from to_regclass('bulkhead.probe_reach') and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       and c.relnamespace::regnamespace::text not like 'pg\_%'
       and has_table_privilege(c.oid, 'select') and has_schema_privilege(c.relnamespace, 'usage')
     union all
@@ -371,11 +371,84 @@ export function probeSuite(major: 15 | 17): void {
     });
   });
 
-  test(`a budget of nothing is unknown, and says which tables were not reached, on ${major}`, async () => {
-    await withSql(openhouse.url, async (sql) => {
-      const rows = await probe(sql, { seconds: 0 });
-      assert.deepEqual(rows.map((row) => row.status), ["unknown"]);
-      assert.match(rows[0]!.detail, /^0 of 6 table\(s\).*public\.messages: no time was left/);
+  test(`with no time at all each run does one table more, says where it goes on, and is through in six, on ${major}`, async () => {
+    await using db = await openhouseDatabase(server);
+    await withSql(db.url, async (sql) => {
+      for (let done = 1; done < 6; done++) {
+        const rows = await probe(sql, { seconds: 0 });
+        assert.deepEqual(rows.map((row) => row.status), ["unknown"]);
+        const [{ detail } = { detail: "" }] = rows;
+        assert.match(detail, new RegExp(`^${done} of 6 table\\(s\\)`));
+        assert.match(
+          detail,
+          /Not covered: \d not reached in time: public\..* The next run goes on there; about \d more$/,
+        );
+      }
+      const [through] = await probe(sql, { seconds: 0 });
+      assert.equal(through?.status, "pass");
+      assert.match(through?.detail ?? "", /^Closed: 6 of 6 table\(s\) since .* UTC, 1 this time/);
+      // What was found open is looked at first, by every run, until it is closed.
+      await sql`alter table public.units disable trigger bulkhead_delete`;
+      const found = async () => {
+        const rows = await sql`select subject, status from bulkhead.run_canaries('nightly')
+          where name = 'attack_probe' order by subject`;
+        return rows.map((row) => `${row["subject"]} ${row["status"]}`);
+      };
+      await sql`update bulkhead.canaries set threshold = '{"seconds": 0}' where name = 'attack_probe'`;
+      for (let run = 0; !(await found()).includes("public.units fail"); run++) assert.ok(run < 6);
+      assert.deepEqual(await found(), ["public.units fail"]);
+      assert.deepEqual(await found(), ["public.units fail"]);
+      await sql`alter table public.units enable always trigger bulkhead_delete`;
+      assert.deepEqual(await found(), ["database pass"]);
+      // Nothing counts for ever.
+      await sql`update bulkhead.probe_reach set reached_at = now() - interval '8 days'`;
+      assert.deepEqual((await probe(sql, { seconds: 0 })).map((row) => row.status), ["unknown"]);
+    });
+  });
+
+  test(`a part of the tables at a time finds what all of them at once do, on ${major}`, async () => {
+    await withSql(openhouse.url, (sql) =>
+      undone(sql, async (tx) => {
+        const [whole] = await probe(tx, { part: 2 });
+        assert.equal(whole?.status, "pass", whole?.detail);
+        assert.match(whole?.detail ?? "", /^Closed: 6 of 6 table\(s\) in \d+ attempt/);
+        const leaks = ["a number over everybody's rows", "a yes or no about another tenant's unit"];
+        for (const leak of [...leaks, "the guard taken off"]) await tx.unsafe(LEAKS[leak]!.sql);
+        const rows = await probe(tx, { part: 2 });
+        assert.deepEqual(rows.map((row) => `${row.subject} ${row.status}`), [
+          "public.message_count() fail",
+          "public.messages fail",
+          "public.unit_exists(unit uuid) fail",
+        ]);
+      }));
+  });
+
+  test(`a function that hangs costs the run no finding, and the next one begins elsewhere, on ${major}`, async () => {
+    await using db = await openhouseDatabase(server);
+    await withSql(db.url, async (sql) => {
+      await sql.unsafe(`
+        create function public.a_hang() returns void language plpgsql as 'begin perform pg_sleep(60); end';
+        ${LEAKS["an array argument"]!.sql}`);
+      // As if it had been there before everything else.
+      await sql`insert into bulkhead.probe_reach (subject, reached_at) values ('public.a_hang()', now() + interval '1 minute')`;
+      await sql`set statement_timeout = '3s'`;
+      const started = Date.now();
+      const rows = await probe(sql);
+      assert.ok(Date.now() - started < 20_000);
+      assert.match(rows[0]?.detail ?? "", /public\.a_hang\(\): it was stopped there/);
+      const found = (rows: Row[]) => rows.map((row) => `${row.subject} ${row.status}`);
+      assert.deepEqual(found(rows), ["coverage unknown", "public.bodies(ids uuid[]) fail"]);
+      // It comes last now, and everything else is covered before it.
+      await sql`drop function public.bodies`;
+      for (const run of [1, 2]) {
+        const [{ detail } = { detail: "" }] = await probe(sql);
+        assert.match(
+          detail,
+          /Not covered: public\.a_hang\(\): it was stopped there$/,
+          `run ${run}`,
+        );
+        assert.match(detail, /^6 of 6 table/);
+      }
     });
   });
 
