@@ -178,7 +178,7 @@ $$;
 comment on function bulkhead.audit_leaf(bulkhead.audit_events, bytea, bytea) is 'The hash of one event; who and what are salts, or the hashes of what was erased';
 revoke all on function bulkhead.audit_leaf(bulkhead.audit_events, bytea, bytea) from public;
 
--- By unnest and grouping, level by level: array subscripts would make it quadratic.
+-- A level is one string of hashes: an array's subscripts would make it quadratic, grouping costs more than the hashes.
 create function bulkhead.merkle_root(leaves bytea[])
 returns bytea
 language plpgsql
@@ -186,25 +186,21 @@ immutable
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_level bytea := (select string_agg(u.hash, ''::bytea order by u.position) from unnest(leaves) with ordinality as u (hash, position));
 begin
-    while cardinality(leaves) > 1 loop
-        select array_agg(level.hash order by level.pair)
-        into leaves
-        from (
-            select
-                (u.position - 1) / 2 as pair,
-                case
-                    when count(*) = 2 then sha256('\x01'::bytea || string_agg(u.hash, ''::bytea order by u.position))
-                    else string_agg(u.hash, ''::bytea)
-                end as hash
-            from unnest(leaves) with ordinality as u (hash, position)
-            group by 1
-        ) as level;
+    while length(v_level) > 32 loop
+        v_level := (
+            select string_agg(
+                case when pair.at + 64 > length(v_level) then substr(v_level, pair.at + 1) else sha256('\x01'::bytea || substr(v_level, pair.at + 1, 64)) end,
+                ''::bytea order by pair.at)
+            from generate_series(0, length(v_level) - 1, 64) as pair (at)
+        );
     end loop;
-    return leaves[1];
+    return v_level;
 end
 $$;
-comment on function bulkhead.merkle_root(bytea[]) is 'Merkle root: pairs hash as sha256(0x01 || left || right), an odd last one moves up unchanged; null for none';
+comment on function bulkhead.merkle_root(bytea[]) is 'Merkle root of hashes of 32 bytes: pairs hash as sha256(0x01 || left || right), an odd last one moves up unchanged; null for none';
 revoke all on function bulkhead.merkle_root(bytea[]) from public;
 
 create function bulkhead.merkle_path(leaves bytea[], index integer)
@@ -304,8 +300,20 @@ revoke all on function bulkhead.genesis() from public;
 
 -- ---------------------------------------------------------------- sealing
 
-create function bulkhead.ensure_leaf_partition(part text)
+create function bulkhead.leaf_month(part text)
 returns integer
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(substring(part from '^audit_events_(\d{6})$')::integer, 0)
+$$;
+comment on function bulkhead.leaf_month(text) is 'The month of a partition of the ledger, such as 202611; 0 for the net';
+revoke all on function bulkhead.leaf_month(text) from public;
+
+create function bulkhead.ensure_leaf_partition(part text)
+returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -313,7 +321,7 @@ set client_min_messages = warning
 as $$
 declare
     -- A month of its own for each month of events, so that both are dropped together; 0 for the net.
-    v_month integer := coalesce(substring(part from '^audit_events_(\d{6})$')::integer, 0);
+    v_month integer := bulkhead.leaf_month(part);
     v_name name := 'audit_leaves_' || case when v_month = 0 then 'default' else v_month::text end;
 begin
     if to_regclass(format('bulkhead.%I', v_name)) is null then
@@ -323,10 +331,9 @@ begin
         execute format('comment on table bulkhead.%I is %L', v_name, 'Leaves of bulkhead.' || part);
         perform bulkhead.make_append_only(format('bulkhead.%I', v_name)::regclass);
     end if;
-    return v_month;
 end
 $$;
-comment on function bulkhead.ensure_leaf_partition(text) is 'Makes room for the leaves of a partition of the ledger; returns its month';
+comment on function bulkhead.ensure_leaf_partition(text) is 'Makes room for the leaves of a partition of the ledger';
 revoke all on function bulkhead.ensure_leaf_partition(text) from public;
 
 create function bulkhead.append_link(kind text, part text, era bigint, lo bigint, hi bigint, events bigint, root bytea)
@@ -363,47 +370,97 @@ as $$
 declare
     v_first bigint := (select e.first_id from bulkhead.audit_eras as e where e.era = append_seals.era);
     v_next bigint := (select e.first_id from bulkhead.audit_eras as e where e.era = append_seals.era + 1);
-    v_part record;
-    v_month integer;
-    v_seq bigint;
-    v_events bigint;
-    v_root bytea;
+    v_seq bigint := coalesce((select max(s.seq) from bulkhead.audit_seals as s), 0);
+    -- What the salts are made from: 366 random bits, new for each call, kept nowhere. Once it is gone a salt is as good as random
+    -- to who has every other one, so that an erased one can't be found again. Random bits for each would cost as much as the hashes.
+    v_secret bytea := uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid());
+    v_link record;
     v_sealed bigint := 0;
 begin
-    for v_part in
-        select c.oid, c.relname::text as name
-        from bulkhead.audit_events as e
-        join pg_catalog.pg_class as c on c.oid = e.tableoid
-        where e.xid >= lo and e.xid < hi and e.id >= v_first and (v_next is null or e.id < v_next)
-        group by c.oid, c.relname
-        order by c.relname
-    loop
-        v_month := bulkhead.ensure_leaf_partition(v_part.name);
-        v_seq := coalesce((select max(s.seq) from bulkhead.audit_seals as s), 0) + 1;
-        with hashed as materialized (
-            select salted.id, salted.tenant_id, salted.who, salted.what, bulkhead.audit_leaf(salted.event, salted.who, salted.what) as leaf
-            from (
-                select e as event, e.id, e.tenant_id, uuid_send(gen_random_uuid()) as who, uuid_send(gen_random_uuid()) as what
-                from bulkhead.audit_events as e
-                where e.tableoid = v_part.oid
-                    and e.xid >= lo and e.xid < hi and e.id >= v_first and (v_next is null or e.id < v_next)
-            ) as salted
+    perform bulkhead.ensure_leaf_partition(c.relname::text)
+    from pg_catalog.pg_inherits as i
+    join pg_catalog.pg_class as c on c.oid = i.inhrelid
+    where i.inhparent = 'bulkhead.audit_events'::regclass;
+    for v_link in
+        with texts as (
+            select
+                e.tableoid as part,
+                e.id,
+                e.tenant_id,
+                sha256(v_secret || int8send(e.id)) as salts,
+                e.id::text as id_text,
+                case when isfinite(e.created_at) then ((extract(epoch from e.created_at) * 1000000)::bigint)::text else e.created_at::text end as at,
+                e.xid::text as xid,
+                e.actor_role,
+                e.table_name,
+                e.operation,
+                e.actor,
+                e.request_id,
+                e.application_name,
+                e.ip_address::text as ip_address,
+                e.record_id,
+                e.before::text as before,
+                e.after::text as after,
+                e.metadata::text as metadata
+            from bulkhead.audit_events as e
+            where e.xid >= lo and e.xid < hi and e.id >= v_first and (v_next is null or e.id < v_next)
+            -- Kept apart: each text is made once.
+            offset 0
+        ),
+        -- audit_leaf() written out: three functions called for each event cost more than all else here. Verification, which
+        -- calls them, finds it if the two should ever differ.
+        hashed as materialized (
+            select
+                t.part,
+                t.id,
+                t.tenant_id,
+                substr(t.salts, 1, 16) as who,
+                substr(t.salts, 17) as what,
+                sha256('\x00'::bytea || convert_to(concat(
+                        octet_length(t.id_text), ':', t.id_text, ',',
+                        octet_length(t.at), ':', t.at, ',',
+                        octet_length(t.xid), ':', t.xid, ',',
+                        octet_length(t.tenant_id), case when t.tenant_id is null then '-' else ':' end, t.tenant_id, ',',
+                        octet_length(t.actor_role), ':', t.actor_role, ',',
+                        octet_length(t.table_name), ':', t.table_name, ',',
+                        octet_length(t.operation), ':', t.operation, ','), 'UTF8')
+                    || sha256('\x02'::bytea || substr(t.salts, 1, 16) || convert_to(concat(
+                        octet_length(t.actor), case when t.actor is null then '-' else ':' end, t.actor, ',',
+                        octet_length(t.request_id), case when t.request_id is null then '-' else ':' end, t.request_id, ',',
+                        octet_length(t.application_name), case when t.application_name is null then '-' else ':' end, t.application_name, ',',
+                        octet_length(t.ip_address), case when t.ip_address is null then '-' else ':' end, t.ip_address, ','), 'UTF8'))
+                    || sha256('\x03'::bytea || substr(t.salts, 17) || convert_to(concat(
+                        octet_length(t.record_id), case when t.record_id is null then '-' else ':' end, t.record_id, ',',
+                        octet_length(t.before), case when t.before is null then '-' else ':' end, t.before, ',',
+                        octet_length(t.after), case when t.after is null then '-' else ':' end, t.after, ',',
+                        octet_length(t.metadata), case when t.metadata is null then '-' else ':' end, t.metadata, ','), 'UTF8'))) as leaf
+            from texts as t
+        ),
+        parts as materialized (
+            select
+                p.part,
+                c.relname::text as name,
+                bulkhead.leaf_month(c.relname::text) as month,
+                v_seq + row_number() over (order by c.relname) as seq
+            from (select distinct h.part from hashed as h) as p
+            join pg_catalog.pg_class as c on c.oid = p.part
         ),
         -- A power of two, so that the roots of the blocks make the root of the whole; arrays stay small.
         blocks as (
-            select n.tenant_id, n.block, count(*) as events, bulkhead.merkle_root(array_agg(n.leaf order by n.id)) as root
+            select n.part, n.tenant_id, n.block, count(*) as events, bulkhead.merkle_root(array_agg(n.leaf order by n.id)) as root
             from (
-                select h.tenant_id, h.id, h.leaf, (row_number() over (partition by h.tenant_id order by h.id) - 1) / 1024 as block
+                select h.part, h.tenant_id, h.id, h.leaf, (row_number() over (partition by h.part, h.tenant_id order by h.id) - 1) / 1024 as block
                 from hashed as h
             ) as n
-            group by n.tenant_id, n.block
+            group by n.part, n.tenant_id, n.block
         ),
         shares as (
             insert into bulkhead.audit_shares (seq, tenant_id, previous, events, root)
             select
-                v_seq,
+                p.seq,
                 b.tenant_id,
                 coalesce(
+                    lag(p.seq) over (partition by b.tenant_id order by p.seq),
                     case
                         when b.tenant_id is null then (select max(s.seq) from bulkhead.audit_shares as s where s.tenant_id is null)
                         else (select max(s.seq) from bulkhead.audit_shares as s where s.tenant_id = b.tenant_id)
@@ -412,25 +469,34 @@ begin
                 sum(b.events),
                 bulkhead.merkle_root(array_agg(b.root order by b.block))
             from blocks as b
-            group by b.tenant_id
+            join parts as p on p.part = b.part
+            group by p.seq, b.tenant_id
             returning audit_shares.*
         ),
         leaves as (
             insert into bulkhead.audit_leaves (id, share, month, leaf, who, what)
-            select h.id, s.id, v_month, h.leaf, h.who, h.what
+            select h.id, s.id, p.month, h.leaf, h.who, h.what
             from hashed as h
+            join parts as p on p.part = h.part
             join shares as s
-                on coalesce(s.tenant_id, '') = coalesce(h.tenant_id, '')
+                on s.seq = p.seq
+                and coalesce(s.tenant_id, '') = coalesce(h.tenant_id, '')
                 and (s.tenant_id is null) = (h.tenant_id is null)
         )
-        select sum(s.events), bulkhead.merkle_root(array_agg(s.hash order by s.hash))
-        into v_events, v_root
+        select
+            p.name,
+            sum(s.events) as events,
+            bulkhead.merkle_root(array_agg(s.hash order by s.hash)) as root
         from (
-            select shares.events, bulkhead.share_hash(shares.tenant_id, shares.previous, shares.events, shares.root) as hash
+            select shares.seq, shares.events, bulkhead.share_hash(shares.tenant_id, shares.previous, shares.events, shares.root) as hash
             from shares
-        ) as s;
-        perform bulkhead.append_link('seal', v_part.name, era, lo, hi, v_events, v_root);
-        v_sealed := v_sealed + v_events;
+        ) as s
+        join parts as p on p.seq = s.seq
+        group by p.name, p.seq
+        order by p.seq
+    loop
+        perform bulkhead.append_link('seal', v_link.name, era, lo, hi, v_link.events::bigint, v_link.root);
+        v_sealed := v_sealed + v_link.events;
     end loop;
     return v_sealed;
 end

@@ -1,7 +1,7 @@
 -- The ledger: one event a row whoever writes, append-only, and who is named as the actor.
 begin;
 set local search_path = public, extensions;
-select plan(39);
+select plan(44);
 
 select tests.protected_world();
 
@@ -116,12 +116,38 @@ select tests.as_owner();
 
 -- ---------------------------------------------------------------- hashes
 select is(bulkhead.merkle_root('{}'::bytea[]), null, 'no leaves, no root');
-select is(bulkhead.merkle_root(array['\x01'::bytea]), '\x01'::bytea, 'one leaf is its own root');
+select is(bulkhead.merkle_root(array[sha256('a')]), sha256('a'), 'one leaf is its own root');
 select is(
-    bulkhead.merkle_root(array['a', 'b', 'c']::bytea[]),
-    sha256('\x01'::bytea || sha256('\x01'::bytea || 'a'::bytea || 'b'::bytea) || 'c'::bytea),
+    bulkhead.merkle_root(array[sha256('a'), sha256('b'), sha256('c')]),
+    sha256('\x01'::bytea || sha256('\x01'::bytea || sha256('a') || sha256('b')) || sha256('c')),
     'an odd leaf moves up unchanged');
 select is((select count(*)::int from bulkhead.verify_audit(repeat('0', 64))), 1, 'an anchor that is not in the chain is named');
+
+
+-- ---------------------------------------------------------------- sealing, of this very transaction
+select bulkhead.seal();
+insert into bulkhead.audit_events (tenant_id, actor_role, table_name, operation) values (null, 'x', 'x', 'x');
+insert into bulkhead.audit_events (created_at, tenant_id, actor, actor_role, table_name, operation, record_id, before, metadata, ip_address)
+values ('infinity', tests.id('acme')::text, '', 'Grüße', 'x', 'x', ':,-', '{"a": "ü"}', '{}', '192.0.2.7');
+-- Twice, which seal() never does: the same events get other salts.
+select bulkhead.append_seals((select max(era) from bulkhead.audit_eras), x.id, x.id + 1)
+from (select pg_current_xact_id()::text::bigint as id) as x
+cross join generate_series(1, 2);
+select cmp_ok((select count(*)::int from bulkhead.audit_leaves), '>', 20, 'events were sealed');
+select is_empty(
+    $$select e.id from bulkhead.audit_events as e join bulkhead.audit_leaves as l on l.id = e.id where l.leaf <> bulkhead.audit_leaf(e, l.who, l.what)$$,
+    'sealing and audit_leaf() hash every event alike');
+select is_empty(
+    $$select u.salt from bulkhead.audit_leaves as l cross join unnest(array[l.who, l.what]) as u (salt) group by u.salt having count(*) > 1 or min(length(u.salt)) <> 16$$,
+    'each salt is 16 bytes of its own, and sealing the same event again does not bring it back');
+select results_eq(
+    $$select s.previous, s.seq from bulkhead.audit_shares as s where s.tenant_id = tests.id('acme')::text order by s.seq$$,
+    $$select lag(s.seq, 1, 0::bigint) over (order by s.seq), s.seq from bulkhead.audit_shares as s where s.tenant_id = tests.id('acme')::text order by s.seq$$,
+    'a tenant''s share names the one before it, in another partition of the same seal too');
+select is_empty(
+    $$select * from bulkhead.broken_links(1, 1000) union all
+      select seq, part, problem from bulkhead.broken_shares((select max(era) from bulkhead.audit_eras), 0, 9223372036854775807) where problem not like 'leaves of this%'$$,
+    'the chain follows');
 
 select * from finish();
 rollback;
