@@ -15,6 +15,7 @@ import {
   genesis,
   headHash,
   leafHash,
+  type Link,
   nodeHash,
   shareHash,
 } from "../functions/_core/ledger/hashes.ts";
@@ -37,6 +38,22 @@ async function verify(text: string | Uint8Array, anchor?: string): Promise<Expor
     for (let at = 0; at < bytes.length; at += 4099) yield bytes.subarray(at, at + 4099);
   }
   return await verifyExport(chunks(), anchor === undefined ? {} : { anchor });
+}
+
+/** The same lines with the chain's heads made anew: what the owner of the tables could forge without an anchor. */
+function rechained(lines: readonly unknown[]): string {
+  let head = genesis();
+  const done = lines.map((line) => {
+    const { link, body, end } = line as {
+      link?: Link;
+      body?: string;
+      end?: { links: string; events: string };
+    };
+    if (link) head = headHash(head, bodyHash(link));
+    if (body) head = headHash(head, bytesOf(body));
+    return JSON.stringify(end ? { end: { ...end, head: toHex(head) } } : line);
+  });
+  return `${done.join("\n")}\n`;
 }
 
 /** Whether a verifier takes a text; what is no export at all is thrown. */
@@ -87,6 +104,61 @@ describe("docs/ledger-format.md", () => {
     rmSync(folder, { recursive: true });
   });
 
+  /** The example with other values in one row of its chain. */
+  const alter = (row: number, values: Record<string, string | null>) =>
+    rechained(lines.map((line, i) => i === row ? { link: { ...line.link, ...values } } : line));
+  /** A chain of a seal without shares and a row that retires its partition, in this order or that. */
+  const emptied = (retire: number, seal: number) => {
+    const [header, era, sealed] = lines;
+    const rows = [header, era];
+    const zero = { kind: "retire", lo: "0", hi: "0", events: "0" };
+    rows[seal] = { link: { ...sealed.link, seq: String(seal) } };
+    rows[retire] = { link: { ...sealed.link, ...zero, seq: String(retire) } };
+    return rechained([...rows, { end: { links: "3", events: "0" } }]);
+  };
+
+  /** An export of one partition that shows the example's last seal. */
+  const partition = (part: string) => {
+    const [header, era, second, , , , third, fourth, , event, end] = lines;
+    const share = { tenant_id: "acme", previous: "2", events: "1" };
+    return rechained([
+      { ...header, scope: { part } },
+      era,
+      { body: toHex(bodyHash(second.link)) },
+      third,
+      fourth,
+      { share },
+      event,
+      { end: { ...end.end, events: "1" } },
+    ]);
+  };
+  /** An export of everything with the example's erased event, and the record of it as an event of this tenant. */
+  const erasedBy = (tenant_id: string) => {
+    const [header, era, second, , , erased, , , , last] = lines;
+    const record = { ...last.event, tenant_id, xid: "859" };
+    record.leaf = toHex(leafHash(record));
+    const shares = tenant_id === "acme" ? [[erased.event, record]] : [[erased.event], [record]];
+    const roots: Uint8Array[] = [];
+    const shown = shares.flatMap((events) => {
+      const leaves = events.map(leafHash);
+      const [first, more] = leaves;
+      const tenant = events[0].tenant_id;
+      const share = { tenant_id: tenant, previous: "0", events: String(events.length) };
+      if (first) roots.push(shareHash(share, more ? nodeHash(first, more) : first));
+      return [{ share }, ...events.map((event) => ({ event }))];
+    });
+    const [a, b] = roots.sort((one, two) => toHex(one) < toHex(two) ? -1 : 1);
+    const root = a && b ? nodeHash(a, b) : a;
+    assert.ok(root);
+    return rechained([
+      { ...header, scope: {} },
+      era,
+      { link: { ...second.link, events: "2", root: toHex(root) } },
+      ...shown,
+      { end: { links: "2", events: "2" } },
+    ]);
+  };
+
   test("both verifiers refuse the same forgeries", async () => {
     const folder = mkdtempSync(join(tmpdir(), "bulkhead-ledger-"));
     const forged: [string, string][] = [
@@ -104,7 +176,34 @@ describe("docs/ledger-format.md", () => {
       ["a path", EXAMPLE.replace('"path":["80', '"path":["81')],
       ["an index", EXAMPLE.replace('"index":0,"path":["80', '"index":1,"path":["80')],
       ["a previous", EXAMPLE.replace('"previous":"2"', '"previous":"0"')],
+      ["a line that is no JSON", EXAMPLE.replace('"path":[]', '"path":[')],
+      ["an unknown member of a line", EXAMPLE.replace('"size":1', '"size":1,"note":"x"')],
+      ["one of the first", EXAMPLE.replace('"version":1', '"version":1,"note":"x"')],
+      ["a member twice", EXAMPLE.replace('"actor":"ada', '"actor":"eve","actor":"ada')],
+      ["half a character", EXAMPLE.replace("Grüße", "Gr\\ud800e")],
+      ["a time of another kind", EXAMPLE.replace('"2026-11-21T12:00:00.000Z"', "1")],
+      ["a tree without a size", EXAMPLE.replace('"size":1,', "")],
+      ["a size in text", EXAMPLE.replace('"size":1', '"size":"1"')],
+      ["a seal of no partition", alter(2, { part: null })],
+      ["an era of a partition", alter(1, { part: "audit_events_202611" })],
+      ["a kind that there is not", alter(1, { kind: "Era" })],
+      ["a number with a zero before it", alter(2, { hi: "0860" })],
+      ["a time with a blank", alter(2, { sealed_at: "1795259694686792 " })],
+      ["another partition's share", partition("audit_events_202612")],
+      ["an erasure on record in another tenant's trail", erasedBy("other")],
+      ["a seal without shares whose partition was retired before it", emptied(2, 3)],
     ];
+    const good: [string, string][] = [
+      ["a partition's share", partition("audit_events_202611")],
+      ["an erasure on record in the tenant's own trail", erasedBy("acme")],
+      ["a seal whose partition was retired after it", emptied(3, 2)],
+      ["a file whose last line has no end", EXAMPLE.trimEnd()],
+    ];
+    for (const [what, text] of good) {
+      writeFileSync(join(folder, "good.jsonl"), text);
+      assert.equal(await accepts(text), true, `the kit takes ${what}`);
+      assert.ok(standalone(join(folder, "good.jsonl")).ok, `the other takes ${what}`);
+    }
     for (const [what, text] of forged) {
       assert.notEqual(text, EXAMPLE, what);
       writeFileSync(join(folder, "forged.jsonl"), text);

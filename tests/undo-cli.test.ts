@@ -225,4 +225,11 @@ test("exactString() gives back what exactParse() read, whatever is in it", () =>
       "null",
     ]
   ) assert.equal(exactString(exactParse(text)), text);
+  assert.throws(() => exactParse('{"a":"b'), SyntaxError);
+});
+
+test("exactParse() reads a value of many megabytes, as a ledger without caps has them", () => {
+  for (const value of ["a".repeat(20_000_000), '\\"\\\\'.repeat(5_000_000)]) {
+    assert.equal(exactString(exactParse(`{"a":"${value}"}`)).length, value.length + 8);
+  }
 });

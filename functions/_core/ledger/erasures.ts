@@ -3,10 +3,15 @@ import { type EventLine, parseErasure } from "./export-lines.ts";
 const ERASED = '{"$bulkhead": "erased"}';
 type Group = "who" | "what";
 
-/** What is erased in an export, held against the records of erasures, which come later in it. */
+/** One tenant's erased events, and what the records of erasures in its trail name. */
+class Trail {
+  readonly ids: Record<Group, string[]> = { who: [], what: [] };
+  readonly records: Record<Group, [bigint, bigint][]> = { who: [], what: [] };
+}
+
+/** What is erased in an export, held against the records of erasures in the trail of the same tenant. */
 export class Erasures {
-  readonly #ids: Record<Group, string[]> = { who: [], what: [] };
-  readonly #records: Record<Group, [bigint, bigint][]> = { who: [], what: [] };
+  readonly #trails = new Map<string | null, Trail>();
   recorded = 0;
   elsewhere = 0;
 
@@ -25,13 +30,17 @@ export class Erasures {
     ) {
       return "something was written into an event that was erased";
     }
-    if (isGone.who) this.#ids.who.push(event.id);
-    if (isGone.what) this.#ids.what.push(event.id);
-    if (event.operation !== "bulkhead.erase" || isGone.what) return null;
+    const isRecord = event.operation === "bulkhead.erase" && !isGone.what;
+    if (!isGone.who && !isGone.what && !isRecord) return null;
+    const trail = this.#trails.get(event.tenant_id) ?? new Trail();
+    this.#trails.set(event.tenant_id, trail);
+    if (isGone.who) trail.ids.who.push(event.id);
+    if (isGone.what) trail.ids.what.push(event.id);
+    if (!isRecord) return null;
     const record = parseErasure(event.metadata);
     if (record === null) return "the record of an erasure can't be read";
     for (const group of record.erased) {
-      for (const [from, to] of record.ids) this.#records[group].push([BigInt(from), BigInt(to)]);
+      for (const [from, to] of record.ids) trail.records[group].push([BigInt(from), BigInt(to)]);
     }
     return null;
   }
@@ -40,18 +49,10 @@ export class Erasures {
   settle(isPartial: boolean): string | null {
     const found = new Set<string>();
     const missing = new Set<string>();
-    for (const group of ["who", "what"] as const) {
-      const ranges = this.#records[group].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-      // The widest end so far, so that one look to the left is enough.
-      const ends: bigint[] = [];
-      for (const [i, [, to]] of ranges.entries()) {
-        const before = ends[i - 1];
-        ends.push(before !== undefined && before > to ? before : to);
-      }
-      for (const id of this.#ids[group]) {
-        const at = lastAtMost(ranges, BigInt(id));
-        const end = ends[at];
-        (end !== undefined && end >= BigInt(id) ? found : missing).add(id);
+    for (const { ids, records } of this.#trails.values()) {
+      for (const group of ["who", "what"] as const) {
+        const isRecorded = coverOf(records[group]);
+        for (const id of ids[group]) (isRecorded(BigInt(id)) ? found : missing).add(id);
       }
     }
     for (const id of missing) found.delete(id);
@@ -60,6 +61,21 @@ export class Erasures {
     const [first] = missing;
     return isPartial ? null : first ?? null;
   }
+}
+
+/** Whether an id lies in one of these ranges. */
+function coverOf(records: [bigint, bigint][]): (id: bigint) => boolean {
+  const ranges = records.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  // The widest end so far, so that one look to the left is enough.
+  const ends: bigint[] = [];
+  for (const [i, [, to]] of ranges.entries()) {
+    const before = ends[i - 1];
+    ends.push(before !== undefined && before > to ? before : to);
+  }
+  return (id) => {
+    const end = ends[lastAtMost(ranges, id)];
+    return end !== undefined && end >= id;
+  };
 }
 
 /** The index of the last range that begins at or before `id`; -1 for none. */

@@ -17,7 +17,7 @@ const scope = z.union([
 ]);
 
 /** The first line. */
-export const headerLine = z.object({
+export const headerLine = z.strictObject({
   format: z.literal(FORMAT),
   version: z.literal(VERSION),
   scope,
@@ -33,7 +33,7 @@ const link = z.strictObject({
   hi: number,
   events: number,
   xid: number,
-  sealed_at: z.string(),
+  sealed_at: number,
   root: hash,
 });
 
@@ -48,7 +48,7 @@ const share = z.strictObject({
 
 const event = z.strictObject({
   id: number,
-  created_at: z.string(),
+  created_at: number,
   xid: number,
   tenant_id: field,
   actor_role: z.string(),

@@ -10,6 +10,7 @@ import {
 } from "./export-lines.ts";
 import { bodyHash, bytesOf, genesis, headHash, leafHash, type Link, shareHash } from "./hashes.ts";
 import { MerkleTree, rootByPath } from "./merkle.ts";
+import { strictParse } from "./strict-json.ts";
 import { textLines } from "./text-lines.ts";
 
 /** The first thing of an export that does not match. */
@@ -77,7 +78,7 @@ export async function verifyExport(
 }
 
 function parseHeader(text: string) {
-  const header = headerLine.safeParse(parseJson(text));
+  const header = headerLine.safeParse(strictParse(text));
   if (header.success) return header.data;
   throw new BulkheadError(
     "BH_EXPORT_FORMAT",
@@ -90,17 +91,9 @@ function parseHeader(text: string) {
 }
 
 function parseLine(text: string): ExportLine {
-  const line = exportLine.safeParse(parseJson(text));
+  const line = exportLine.safeParse(strictParse(text));
   if (!line.success) throw new Broken("the line is none that an export has");
   return line.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 type Open = { link: Link; hashes: string[]; tenants: Set<string | null>; events: bigint };
@@ -119,8 +112,10 @@ class ExportCheck {
   #event: string | null = null;
   /** By tenant: the seal of the share before. */
   readonly #previous = new Map<string | null, string>();
-  /** Seals without shares, until their partition's retirement follows. */
-  readonly #empty = new Map<string, { seals: Set<string>; events: bigint }>();
+  /** Partitions whose seals have no shares, until the row that retires them follows. */
+  readonly #empty = new Map<string, { seal: string; events: bigint }>();
+  /** Seals without shares. */
+  readonly #away = new Set<string>();
   readonly #retired = new Map<string, { part: string; events: string; sha256: string }>();
   #completeTo: string | null = null;
   #isEnded = false;
@@ -184,6 +179,9 @@ class ExportCheck {
     if (link.seq !== String(this.#links + 1)) {
       throw new Broken(`seal ${link.seq} stands where ${this.#links + 1} belongs`);
     }
+    if ((link.part === null) !== (link.kind === "era")) {
+      throw new Broken("an era is of no partition, every other row of one");
+    }
     this.#follow(bodyHash(link));
     if (link.kind === "retire") return this.#retire(link);
     if (link.kind === "era") return;
@@ -194,6 +192,7 @@ class ExportCheck {
   #retire(link: Link): void {
     const part = link.part ?? "";
     const { events } = this.#empty.get(part) ?? { events: 0n };
+    this.#empty.delete(part);
     this.#retired.set(part, { part, events: String(events), sha256: link.root });
   }
 
@@ -203,6 +202,9 @@ class ExportCheck {
     if (seal === null) throw new Broken("a share stands outside of any seal");
     if ("tenant" in scope && share.tenant_id !== scope.tenant) {
       throw new Broken("the share is another tenant's");
+    }
+    if ("part" in scope && seal.link.part !== scope.part) {
+      throw new Broken("the share is of another partition");
     }
     if (seal.tenants.has(share.tenant_id)) {
       throw new Broken("a tenant has two shares in one seal");
@@ -219,8 +221,7 @@ class ExportCheck {
     if (previous === before) return;
     // What was retired is not shown, and an export of one partition begins and ends in mid-course.
     const isBetween = BigInt(previous) > BigInt(before) && BigInt(previous) < BigInt(seq);
-    const isAway = [...this.#empty.values()].some(({ seals }) => seals.has(previous));
-    if (isBetween && (isAway || "part" in this.#header.scope)) return;
+    if (isBetween && (this.#away.has(previous) || "part" in this.#header.scope)) return;
     throw new Broken(
       `a share of this tenant is left out: this one follows seal ${previous}, the one before is of seal ${before}`,
     );
@@ -281,10 +282,9 @@ class ExportCheck {
     if (seal === null) return;
     if (seal.tenants.size === 0) {
       const part = seal.link.part ?? "";
-      const empty = this.#empty.get(part) ?? { seals: new Set(), events: 0n };
-      empty.seals.add(seal.link.seq);
-      empty.events += BigInt(seal.link.events);
-      this.#empty.set(part, empty);
+      const empty = this.#empty.get(part) ?? { seal: seal.link.seq, events: 0n };
+      this.#empty.set(part, { ...empty, events: empty.events + BigInt(seal.link.events) });
+      this.#away.add(seal.link.seq);
     } else if (!("tenant" in this.#header.scope)) {
       const tree = new MerkleTree();
       for (const hash of seal.hashes.sort()) tree.add(bytesOf(hash));
@@ -301,12 +301,8 @@ class ExportCheck {
   end(): void {
     this.#event = null;
     if (!this.#isEnded) throw new Broken("the export ends before its last line: it was cut off");
-    for (const [part, { seals }] of this.#empty) {
-      if (!this.#retired.has(part)) {
-        throw new Broken(
-          `seal ${[...seals][0]} has no events here, and ${part} was never retired`,
-        );
-      }
+    for (const [part, { seal }] of this.#empty) {
+      throw new Broken(`seal ${seal} has no events here, and ${part} was never retired after it`);
     }
     const unrecorded = this.#erasures.settle("part" in this.#header.scope);
     if (unrecorded !== null) {
