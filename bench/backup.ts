@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import { type BackupWorld, backupWorld, startBulkhead } from "../tests/support/backup-world.ts";
+import { installKit, packKit } from "../tests/support/packed.ts";
 import {
   type Database,
   kitDatabase,
@@ -18,19 +20,25 @@ const TENANT = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
 /**
  * A backup of one tenant against `pg_dump -a | gzip | openssl enc` of the same rows (ledger and leaves included), whole
  * commands both, and its peak memory at two sizes; a nightly backup of which 1% of 1,000 tenants changed against a full
- * one. On 15, where Debian's pg_dump fits. `--full` takes four times the rows.
+ * one. The command is the package's, as users have it. On 15, where Debian's pg_dump fits. `--full` takes four times the rows.
  */
 export async function backup(): Promise<Row[]> {
   const scale = process.argv.includes("--full") ? 4 : 1;
   await using server = await startPostgres({ major: 15, settings: { max_wal_size: "2GB" } });
-  return [
-    ...await oneTenant(server, 20_000 * scale),
-    ...await oneTenant(server, 200_000 * scale),
-    ...await aNight(server),
-  ];
+  const home = mkdtempSync(join(tmpdir(), "bulkhead-bench-"));
+  try {
+    const { bin } = await installKit(await packKit(home), home);
+    return [
+      ...await oneTenant(server, bin, 20_000 * scale),
+      ...await oneTenant(server, bin, 200_000 * scale),
+      ...await aNight(server, bin),
+    ];
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
 }
 
-async function oneTenant(server: Server, rows: number): Promise<Row[]> {
+async function oneTenant(server: Server, bin: string, rows: number): Promise<Row[]> {
   await using db = await databaseOf(server, [TENANT], rows);
   using world = await backupWorld({ DATABASE_URL: db.url });
   const dump = join(world.folder, "dump.gz.enc");
@@ -38,7 +46,7 @@ async function oneTenant(server: Server, rows: number): Promise<Row[]> {
   const { ratio, baseline, candidate } = await inTurn(
     3,
     () => dumped(server, db, dump),
-    async () => void (peak = Math.max(peak, await backedUp(world, "--full"))),
+    async () => void (peak = Math.max(peak, await backedUp(bin, world, "--full"))),
   );
   const size = `${rows} rows and their ledger, ${
     Math.round(statSync(dump).size / 1e6)
@@ -50,7 +58,7 @@ async function oneTenant(server: Server, rows: number): Promise<Row[]> {
   ];
 }
 
-async function aNight(server: Server): Promise<Row[]> {
+async function aNight(server: Server, bin: string): Promise<Row[]> {
   const tenants = Array.from(
     { length: 1000 },
     (_, i) => `00000000-0000-4000-8000-${String(i).padStart(12, "0")}`,
@@ -58,13 +66,13 @@ async function aNight(server: Server): Promise<Row[]> {
   await using db = await databaseOf(server, tenants, 200);
   using world = await backupWorld({ DATABASE_URL: db.url });
   const sql = postgres(db.url, { max: 1, onnotice: () => {} });
-  const times = { full: [await seconds(() => backedUp(world))], night: [] as number[] };
+  const times = { full: [await seconds(() => backedUp(bin, world))], night: [] as number[] };
   for (let round = 0; round < 3; round++) {
     const changed = tenants.slice(10 * round, 10 * round + 10);
     await sql`update public.messages set body = body || '!' where tenant_id = any (${changed}) and n = 7`;
     await sql`select bulkhead.seal()`;
-    times.night.push(await seconds(() => backedUp(world)));
-    if (round === 1) times.full.push(await seconds(() => backedUp(world, "--full")));
+    times.night.push(await seconds(() => backedUp(bin, world)));
+    if (round === 1) times.full.push(await seconds(() => backedUp(bin, world, "--full")));
   }
   await sql.end();
   const full = Math.min(...times.full);
@@ -136,10 +144,8 @@ async function dumped(server: Server, db: Database, file: string): Promise<void>
 }
 
 /** Run the command; returns the most memory it had, in MB, as the kernel counted it. */
-async function backedUp(world: BackupWorld, ...args: string[]): Promise<number> {
-  // As in .github/workflows/backup-nightly.yml.
-  const env = { ...world.env, NODE_OPTIONS: "--max-semi-space-size=2" };
-  const { child, ended } = startBulkhead(["backup", "--json", ...args], env);
+async function backedUp(bin: string, world: BackupWorld, ...args: string[]): Promise<number> {
+  const { child, ended } = startBulkhead(["backup", "--json", ...args], world.env, bin);
   let peak = 0;
   const watching = (async () => {
     while (child.exitCode === null && child.signalCode === null) {

@@ -1,8 +1,20 @@
 #!/usr/bin/env node
-// Node 20 does not read TypeScript by itself: tsx is registered here, so that `npx bulkhead` works from any folder.
+// A package carries the commands compiled (`npm run build`). In a clone their source lies here, and tsx runs it as it
+// is: what was built there some day is never taken for what is written now.
+import { existsSync } from "node:fs";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { register } from "tsx/esm/api";
 
-register({ tsconfig: fileURLToPath(new URL("../tsconfig.json", import.meta.url)) });
-const { main } = await import("./cli.ts");
-await main();
+if (process.env.BULKHEAD_DEBUG === "1") process.setSourceMapsEnabled(true);
+const cli = existsSync(new URL("./cli.ts", import.meta.url)) ? await source() : await compiled();
+await cli.main();
+
+async function source() {
+  const { register } = await import("tsx/esm/api");
+  register({ tsconfig: fileURLToPath(new URL("../tsconfig.json", import.meta.url)) });
+  return await import("./cli.ts");
+}
+
+async function compiled() {
+  return await import("../dist/scripts/cli.js");
+}

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command } from "commander";
-import * as z from "zod";
+import { packageVersion } from "./cli/package.ts";
 import { isMain, runCli } from "./cli/run.ts";
 
 /** One command: its file is imported only when it is asked for. */
@@ -134,13 +133,11 @@ const COMMANDS: Record<string, Entry> = {
  * await runCli(program(process.argv.slice(2)));
  */
 export async function program(argv: readonly string[]): Promise<Command> {
-  const { version } = z.object({ version: z.string() })
-    .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
   const root = new Command("bulkhead")
     .description(
       "Tenant isolation for Supabase and Postgres: enforced, watched, backed up and proved.",
     )
-    .version(version, "--version", "print the version")
+    .version(packageVersion(), "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     // `audit` has options and so has `audit export`: what stands after a name is for that name.
     .enablePositionalOptions()

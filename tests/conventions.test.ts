@@ -104,11 +104,23 @@ describe("imports", () => {
   });
 
   it("of what is published never lead to tests, which are not", () => {
-    assert.match(text(".npmignore"), /^tests$/m);
+    const { files: published } = JSON.parse(text("package.json")) as { files: string[] };
+    assert.ok(published.includes("dist") && !published.some((path) => /^tests|^bench/.test(path)));
     for (const folder of ["functions/", "scripts/", "tools/"]) {
       for (const file of under(folder, /\.(ts|mjs)$/)) {
         assert.doesNotMatch(text(file), /"(?:\.\.\/)+tests\//, `${file} needs the folder tests`);
       }
+    }
+  });
+
+  it("of commands that are compiled ask one file where the package lies: dist/ is a level deeper", () => {
+    for (const file of under("scripts/", /\.ts$/)) {
+      // A clone's alone.
+      if (/^scripts\/(demo\/|local\/functions-host\.ts)/.test(file)) continue;
+      const asks = text(file).replace(/(isMain|createRequire)\(import\.meta\.url\)/g, "")
+        .match(/import\.meta\.\w+/g) ?? [];
+      const expected = file === "scripts/cli/package.ts" ? 1 : 0;
+      assert.equal(asks.length, expected, `${file}: take PACKAGE_ROOT of scripts/cli/package.ts`);
     }
   });
 

@@ -21,6 +21,7 @@ import {
   removeFolder,
   supabase,
 } from "./support/project.ts";
+import { cloneTo } from "./support/packed.ts";
 import { ROOT } from "./support/sql-files.ts";
 
 const home = projectsFolder();
@@ -31,11 +32,13 @@ let server: Server;
 let db: Database;
 let api: ManagementApi;
 let project: string;
+let clone: string;
 
 before(async () => {
   server = await startPostgres();
   db = await baselineDatabase(server);
   api = await startManagementApi(home);
+  clone = cloneTo(home);
   project = createProject(home, { "package.json": '{ "name": "app", "private": true }\n' });
 });
 after(async () => {
@@ -59,9 +62,9 @@ function programs(): string {
   };
   write(
     "npm",
-    `if [ "$1" = pack ]; then cd '${ROOT}'; PATH='${
+    `if [ "$1" = pack ]; then cd '${clone}'; PATH='${
       process.env["PATH"]
-    }' exec npm "$@" --ignore-scripts --silent; fi
+    }' exec npm "$@" --silent; fi
 mkdir -p node_modules; for one in '${ROOT}'/node_modules/*; do ln -sfn "$one" node_modules/; done
 rm -f node_modules/bulkhead; tar -xzf "$3" -C node_modules; mv node_modules/package node_modules/bulkhead
 `,
@@ -99,7 +102,7 @@ function shell(text: string, cwd: string): Promise<{ code: number; output: strin
     execFile(
       "sh",
       ["-ec", text],
-      { cwd, env, timeout: 120_000, maxBuffer: 1 << 26 },
+      { cwd, env, timeout: 240_000, maxBuffer: 1 << 26 },
       (error, stdout, stderr) =>
         resolve({
           code: error === null ? 0 : typeof error.code === "number" ? error.code : 1,
@@ -139,7 +142,7 @@ describe("docs/install.md", () => {
         await withSql(db.url, (sql) => sql.unsafe(values).simple());
         return;
       }
-      const { code, output } = await shell(text, index === 0 ? ROOT : project);
+      const { code, output } = await shell(text, index === 0 ? clone : project);
       // Nobody serves the functions here, and the doctor says so.
       if (/doctor/.test(text)) {
         assert.equal(code, 1, output);

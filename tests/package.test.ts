@@ -1,23 +1,14 @@
 // needs: deno-edge
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { denoCommand, denoEnv } from "../scripts/local/deno.ts";
+import { installKit, packKit } from "./support/packed.ts";
 import { ROOT } from "./support/sql-files.ts";
 
 const run = promisify(execFile);
@@ -29,24 +20,15 @@ const NAMES: Record<string, string> = {
   "/express": "tenantSession",
 };
 
+const home = mkdtempSync(join(tmpdir(), "bulkhead-package-"));
+let archive: string;
+before(async () => void (archive = await packKit(home)));
+after(() => rmSync(home, { recursive: true, force: true }));
+
 describe("the package", () => {
-  const project = mkdtempSync(join(tmpdir(), "bulkhead-package-"));
-  const modules = join(project, "node_modules");
+  let project: string;
   before(async () => {
-    mkdirSync(join(modules, "bulkhead"), { recursive: true });
-    const pack = ["pack", "--pack-destination", project, "--silent"];
-    await run("npm", pack, { cwd: ROOT, timeout: 120_000 });
-    const archive = readdirSync(project).find((name) => name.endsWith(".tgz")) ?? "";
-    await run("tar", ["xzf", archive, "--strip-components=1", "-C", "node_modules/bulkhead"], {
-      cwd: project,
-    });
-    for (const name of readdirSync(join(ROOT, "node_modules"))) {
-      const to = join(modules, name);
-      if (!name.startsWith(".") && !existsSync(to)) {
-        symlinkSync(join(ROOT, "node_modules", name), to);
-      }
-    }
-    writeFileSync(join(project, "package.json"), '{ "type": "module" }\n');
+    ({ project } = await installKit(archive, home, { dev: true }));
     copyFileSync(join(ROOT, "examples/openhouse/database.ts"), join(project, "database.types.ts"));
     // Every block of the page that is TypeScript, as a file.
     const page = readFileSync(join(ROOT, "docs/service.md"), "utf8");
@@ -70,7 +52,6 @@ client.from("units").insert({ development_id: "", label: "", nope: 1 });
 `,
     );
   });
-  after(() => rmSync(project, { recursive: true, force: true }));
 
   for (const moduleResolution of ["nodenext", "bundler"]) {
     test(`has types under "${moduleResolution}", and every example of docs/service.md compiles`, async () => {

@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
-import * as z from "zod";
 import { nodeSealTools } from "../../functions/_core/adapters/node-seal-tools.ts";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
 import { openSource } from "../../functions/_core/adapters/postgres-export.ts";
@@ -13,6 +11,7 @@ import {
   recordFailure,
   runBackup,
 } from "../../functions/_core/backup/run-backup.ts";
+import { packageVersion } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
 import { backupEnvironment } from "./environment.ts";
 import { bytes, plural, progressOf } from "./progress.ts";
@@ -78,7 +77,7 @@ async function backup(options: Options): Promise<void> {
         ledger,
         store,
         keyring,
-        tool: `bulkhead ${version()}`,
+        tool: `bulkhead ${packageVersion()}`,
         sealTools: nodeSealTools,
         concurrency: options.concurrency,
         full: options.full === true,
@@ -144,12 +143,6 @@ function print({ manifest, stored, referenced, unrecorded }: BackupResult, optio
       }`,
     );
   }
-}
-
-/** The kit's version, from package.json. */
-export function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }
 
 function wholeNumber(text: string): number {

@@ -1,7 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { ensureWritable } from "../../functions/_core/adapters/folder.ts";
 import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
@@ -10,6 +9,7 @@ import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newestBackup } from "../../functions/_core/backup/manifest.ts";
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { type DrillReport, runDrill, VERIFY } from "./drill.ts";
 import { openTarget } from "./drill-target.ts";
@@ -26,7 +26,7 @@ type Options = CommonOptions & {
 };
 
 /** Proves the boundary on the restored rows, whatever tables they are in. */
-const BOUNDARY = fileURLToPath(new URL("drill.pgsql", import.meta.url));
+const BOUNDARY = join(PACKAGE_ROOT, "scripts/backup/drill.pgsql");
 
 /** `bulkhead drill`: restore the newest backup somewhere else, and prove it. */
 export function command(): Command {

@@ -11,8 +11,9 @@ import type { Level } from "../../functions/_core/diff/rule.ts";
 import type { Snapshot } from "../../functions/_core/diff/snapshot.ts";
 import { diffSarif } from "../../functions/_core/diff/sarif.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
-import { KIT_ROOT, readKit } from "../project/kit.ts";
+import { readKit } from "../project/kit.ts";
 import { migrate } from "./migrated.ts";
 import { isFolder } from "./migrations.ts";
 import { checkSide, readSide, type Side } from "./side.ts";
@@ -122,7 +123,7 @@ async function judge(old: Side, now: Side, options: Options): Promise<Diff> {
     });
   const first = await ask(null);
   const diff = needsShipped(first)
-    ? await ask((await migrate(join(KIT_ROOT, "migrations"))).snapshot)
+    ? await ask((await migrate(join(PACKAGE_ROOT, "migrations"))).snapshot)
     : first;
   return locate(diff, now.statements);
 }

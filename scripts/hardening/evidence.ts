@@ -18,13 +18,14 @@ import { renderHtml } from "../../functions/_core/status/html.ts";
 import { type Artefact, decide, renderIndex } from "../../functions/_core/status/evidence.ts";
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { openDatabase } from "../cli/database.ts";
+import { packageVersion } from "../cli/package.ts";
 import { redact } from "../cli/redact.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { newFolder, writeFolder } from "./evidence-folder.ts";
 import { type DatabaseEvidence, readEvidence } from "./evidence-queries.ts";
 import { signingKey } from "./evidence-signature.ts";
 import { fileTree } from "./file-tree.ts";
-import { FORMATS, kitVersion, renderReport } from "./formats.ts";
+import { FORMATS, renderReport } from "./formats.ts";
 
 /** The newest manifest of the store, as far as it may be shown: no key, no wrapped key. */
 type StoreEvidence = { summary: unknown; auditHead: string | null } | { missing: string };
@@ -71,7 +72,7 @@ async function run(options: CommonOptions & { out: string }): Promise<void> {
   const artefacts = await gather({ report, activity }, found, store);
   const decision = decide({ report, artefacts, ledgerProblems: found.ledger.problems.length });
   const files = new Map([
-    ["README.md", renderIndex({ decision, report, artefacts, version: kitVersion() })],
+    ["README.md", renderIndex({ decision, report, artefacts, version: packageVersion() })],
   ]);
   for (const { name, content } of artefacts) if (content !== null) files.set(name, content);
   await writeFolder(
@@ -156,7 +157,7 @@ async function gather(
       "",
     ),
     file("versions.json", "which software made this", {
-      bulkhead: kitVersion(),
+      bulkhead: packageVersion(),
       node: process.version,
       ...object(found.versions),
     }, ""),

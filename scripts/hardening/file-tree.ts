@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** What runs, and what defines it; not what was installed, generated or written by a run. */
 const PARTS = [
   "migrations",
@@ -14,6 +14,8 @@ const PARTS = [
   "package.json",
   "package-lock.json",
   "deno.json",
+  // As scripts/bin.mjs: of a clone the source runs, and this is whatever was built there some day.
+  ...(existsSync(join(PACKAGE_ROOT, "scripts/cli.ts")) ? [] : ["dist"]),
 ];
 
 /**
@@ -31,9 +33,11 @@ export async function fileTree(): Promise<string> {
 async function walk(path: string, depth: number, lines: string[]): Promise<void> {
   const indent = "  ".repeat(depth);
   const name = path.split("/").at(-1) ?? path;
-  const entries = await readdir(join(ROOT, path), { withFileTypes: true }).catch(() => undefined);
+  const entries = await readdir(join(PACKAGE_ROOT, path), { withFileTypes: true }).catch(() =>
+    undefined
+  );
   if (entries === undefined) {
-    const bytes = await readFile(join(ROOT, path)).catch(() => undefined);
+    const bytes = await readFile(join(PACKAGE_ROOT, path)).catch(() => undefined);
     if (bytes === undefined) return;
     const digest = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
     lines.push(`${`${indent}${name}`.padEnd(56)} ${digest} ${String(bytes.length).padStart(9)}`);
@@ -43,7 +47,8 @@ async function walk(path: string, depth: number, lines: string[]): Promise<void>
   for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
     // A link (supabase/migrations) leads to what is listed already; reports are results.
     const isListed = entry.isSymbolicLink() || entry.name === "reports" ||
-      entry.name === "node_modules" || entry.name === ".temp";
+      entry.name === "node_modules" || entry.name === ".temp" ||
+      /\.(d\.ts|map)$/.test(entry.name);
     if (!isListed) await walk(`${path}/${entry.name}`, depth + 1, lines);
   }
 }

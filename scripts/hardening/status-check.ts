@@ -1,7 +1,6 @@
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { ensureFolder } from "../../functions/_core/adapters/folder.ts";
 import { readStatus } from "../../functions/_core/adapters/status-source.ts";
@@ -9,11 +8,12 @@ import { BulkheadError, EXIT, messageOf } from "../../functions/_core/errors.ts"
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { renderTerminal } from "../../functions/_core/status/terminal.ts";
 import { openDatabase } from "../cli/database.ts";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
 import { type Format, FORMATS, renderReport } from "./formats.ts";
 
-/** Reports land beside this file, whatever folder the command was called from. */
-const REPORTS = fileURLToPath(new URL("./reports/", import.meta.url));
+/** Reports land in the kit, whatever folder the command was called from. */
+const REPORTS = join(PACKAGE_ROOT, "scripts/hardening/reports");
 const VERDICT_EXIT = { green: EXIT.ok, red: EXIT.red, unknown: EXIT.unknown };
 
 type Options = CommonOptions & {

@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
 import pc from "picocolors";
 import { parse } from "smol-toml";
-import * as z from "zod";
 import { parseScript } from "../../functions/_core/adapters/lint-parser.ts";
 import { parseSql } from "../../functions/_core/adapters/lint-sql.ts";
 import { readTree } from "../../functions/_core/adapters/lint-tree.ts";
@@ -21,6 +19,7 @@ import { lint, type LintResult } from "../../functions/_core/lint/lint.ts";
 import { type Paint, renderPretty, wrap } from "../../functions/_core/lint/pretty.ts";
 import { findRule, RULES } from "../../functions/_core/lint/rules.ts";
 import { toSarif } from "../../functions/_core/lint/sarif.ts";
+import { packageVersion } from "../cli/package.ts";
 import { isMain, runCli } from "../cli/run.ts";
 
 type Options = {
@@ -105,7 +104,7 @@ function print(
   options: Options,
 ): void {
   if (options.sarif) {
-    process.stdout.write(`${JSON.stringify(toSarif(result, version()), null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(toSarif(result, packageVersion()), null, 2)}\n`);
   } else if (options.json) {
     const { findings, unread, files, ignored } = result;
     process.stdout.write(
@@ -251,11 +250,6 @@ function painted(): Paint {
     dim: colors.dim,
     bold: colors.bold,
   };
-}
-
-function version(): string {
-  const file = readFileSync(join(import.meta.dirname, "../../package.json"), "utf8");
-  return z.object({ version: z.string() }).parse(JSON.parse(file)).version;
 }
 
 if (isMain(import.meta.url)) await runCli(command());

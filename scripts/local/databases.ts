@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import postgres from "postgres";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 import type { Server } from "./postgres-server.ts";
 import { migrationFiles, pgtapScript, runSql } from "./sql-files.ts";
 
@@ -79,7 +80,7 @@ async function fillBaseline(sql: postgres.Sql): Promise<void> {
 }
 
 async function run(sql: postgres.Sql, file: string): Promise<void> {
-  const path = fileURLToPath(new URL(file, import.meta.url));
+  const path = join(PACKAGE_ROOT, "scripts/local", file);
   await runSql(sql, readFileSync(path, "utf8"), path);
 }
 

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import postgres from "postgres";
 import { lineAt } from "../../functions/_core/lines.ts";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 
 /** The root of the repository. */
-export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+export const ROOT: string = PACKAGE_ROOT;
 
 /** What the Supabase CLI takes for a migration; it skips other names without an error. */
 export const MIGRATION_NAME = /^([0-9]+)_(.*)\.sql$/;

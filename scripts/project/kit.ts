@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as z from "zod";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 
-/** Where this installation of the kit lies. */
-export const KIT_ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 /** Where the edge half goes, relative to the project. The underscore keeps the CLI from taking it for a function. */
 export const FUNCTIONS_FOLDER = "supabase/functions/_bulkhead";
 /** The functions that the database calls by name. */
@@ -37,7 +35,7 @@ const WORKFLOWS = ["backup-nightly.yml", "restore-drill.yml", "watchdog.yml"];
  * @example
  * const { version, migrations } = readKit();
  */
-export function readKit(root: string = KIT_ROOT): Kit {
+export function readKit(root: string = PACKAGE_ROOT): Kit {
   const read = (...parts: string[]) => readFileSync(join(root, ...parts), "utf8");
   const { version } = packageShape.parse(JSON.parse(read("package.json")));
   const { imports } = denoShape.parse(JSON.parse(read("deno.json")));

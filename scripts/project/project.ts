@@ -2,8 +2,9 @@ import { existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 import { applyChanges, type Change, unifiedDiff } from "./files.ts";
-import { FUNCTION_NAMES, KIT_ROOT } from "./kit.ts";
+import { FUNCTION_NAMES } from "./kit.ts";
 
 export const MIGRATIONS = "supabase/migrations";
 export const CONFIG = "supabase/config.toml";
@@ -38,7 +39,7 @@ export function findProject(dir: string): string {
   if (!existsSync(project) || !statSync(project).isDirectory()) {
     throw refuse("it is no folder", "name your project's folder with --dir");
   }
-  if (resolve(KIT_ROOT) === project) {
+  if (resolve(PACKAGE_ROOT) === project) {
     throw refuse("it is Bulkhead itself", "name your project's folder with --dir");
   }
   if (!existsSync(join(project, "supabase"))) {

@@ -4,6 +4,7 @@ import process from "node:process";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import type { Rule } from "../../functions/_core/readiness/rule.ts";
 import { RULES } from "../../functions/_core/readiness/rules/index.ts";
+import { PACKAGE_ROOT } from "../cli/package.ts";
 
 /** The rule of an id, in capitals or not. @throws BulkheadError `BH_READINESS_RULE` when there is none. */
 export function ruleOf(id: string): Rule {
@@ -29,6 +30,6 @@ export function listRules({ json }: { json?: boolean }): void {
 /** Print the page of a rule. */
 export async function explainRule(id: string): Promise<void> {
   const rule = ruleOf(id);
-  const page = `../../docs/readiness/${rule.id.toLowerCase()}-${rule.name}.md`;
-  process.stdout.write(await readFile(join(import.meta.dirname, page), "utf8"));
+  const page = `docs/readiness/${rule.id.toLowerCase()}-${rule.name}.md`;
+  process.stdout.write(await readFile(join(PACKAGE_ROOT, page), "utf8"));
 }

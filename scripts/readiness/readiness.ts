@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import process from "node:process";
 import { Command, InvalidArgumentError, Option } from "commander";
-import * as z from "zod";
 import { PARSERS } from "../../functions/_core/adapters/readiness-parsers.ts";
 import { readRepository } from "../../functions/_core/adapters/readiness-tree.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
@@ -26,6 +24,7 @@ import { renderTerminal } from "../../functions/_core/readiness/report/terminal.
 import { Repository } from "../../functions/_core/readiness/repository.ts";
 import type { Severity } from "../../functions/_core/readiness/rule.ts";
 import { RULES } from "../../functions/_core/readiness/rules/index.ts";
+import { packageVersion } from "../cli/package.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { explainRule, listRules, ruleOf } from "./catalogue.ts";
 import { readNamed, writeWhole } from "./files.ts";
@@ -109,7 +108,7 @@ async function run(path: string, options: Options): Promise<void> {
   }).finally(progress.stop);
   const report = reportOf(found, repository, {
     repository: basename(await realpath(path)),
-    toolVersion: version(),
+    toolVersion: packageVersion(),
     now,
   });
   if (earlier) report.since = sinceReport(report, earlier);
@@ -204,11 +203,6 @@ function dateOf(text: string): Date {
   const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T12:00:00Z` : text);
   if (Number.isNaN(date.getTime())) throw new InvalidArgumentError("a day, as 2027-01-31.");
   return date;
-}
-
-function version(): string {
-  const file = readFileSync(join(import.meta.dirname, "../../package.json"), "utf8");
-  return z.object({ version: z.string() }).parse(JSON.parse(file)).version;
 }
 
 if (isMain(import.meta.url)) await runCli(command());

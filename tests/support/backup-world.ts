@@ -41,13 +41,14 @@ export async function backupWorld(env: Record<string, string>): Promise<BackupWo
   };
 }
 
-/** Start `bulkhead` with these variables and nothing else of this process's. */
+/** Start `bulkhead` (this clone's, unless told which) with these variables and nothing else of this process's. */
 export function startBulkhead(
   args: readonly string[],
   env: Record<string, string>,
+  bin = join(ROOT, "scripts/bin.mjs"),
 ): { child: ChildProcess; ended: Promise<Ran> } {
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [join(ROOT, "scripts", "bin.mjs"), ...args], {
+  const child = spawn(process.execPath, [bin, ...args], {
     cwd: ROOT,
     env: { PATH, HOME, NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
