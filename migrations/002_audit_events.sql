@@ -305,7 +305,7 @@ $$;
 comment on function bulkhead.same_value(name, oid, oid) is 'SQL that is true when an update left a column exactly as it was';
 revoke all on function bulkhead.same_value(name, oid, oid) from public;
 
--- HMAC as RFC 2104 has it, its two pads made once: without the key nobody can find a masked value by trying. The key is
+-- HMAC as RFC 2104 has it, its two pads made once (011): without the key nobody can find a masked value by trying. The key is
 -- in a table that no role is granted, not in Vault, which would decrypt it for each row. A dump of the database holds it.
 create table bulkhead.mask_key (
     is_singleton boolean primary key default true check (is_singleton),
@@ -315,13 +315,6 @@ create table bulkhead.mask_key (
 comment on table bulkhead.mask_key is 'The key of masked columns, as the two pads of HMAC-SHA256. Never granted, never backed up by the kit';
 alter table bulkhead.mask_key enable row level security;
 revoke all on bulkhead.mask_key from public, anon, authenticated, service_role;
-insert into bulkhead.mask_key (inner_pad, outer_pad)
-select
-    string_agg(set_byte('\x00'::bytea, 0, case when i < 32 then get_byte(k.key, i) else 0 end # 54), ''::bytea order by i),
-    string_agg(set_byte('\x00'::bytea, 0, case when i < 32 then get_byte(k.key, i) else 0 end # 92), ''::bytea order by i)
-from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as key) as k
-cross join generate_series(0, 63) as i
-group by k.key;
 
 -- Definer: reads the key.
 create function bulkhead.masked_value(value text)

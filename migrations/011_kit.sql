@@ -102,6 +102,21 @@ select
 from columns as c
 union all
 select
+    'sequence',
+    format('%s.%I', c.name, c.attname),
+    concat_ws(' ', sequence.seqtypid::regtype, sequence.seqstart, sequence.seqincrement, sequence.seqmin, sequence.seqmax, sequence.seqcache,
+        case when sequence.seqcycle then 'cycle' end, case when class.relpersistence = 'u' then 'unlogged' end),
+    format('alter sequence %1$s as %2$s start with %3$s increment by %4$s minvalue %5$s maxvalue %6$s cache %7$s %8$s; alter sequence %1$s set %9$s;',
+        sequence.seqrelid::regclass, sequence.seqtypid::regtype, sequence.seqstart, sequence.seqincrement, sequence.seqmin, sequence.seqmax,
+        sequence.seqcache, case when sequence.seqcycle then 'cycle' else 'no cycle' end,
+        case when class.relpersistence = 'u' then 'unlogged' else 'logged' end),
+    null
+from columns as c
+join pg_catalog.pg_sequence as sequence on sequence.seqrelid = pg_get_serial_sequence(c.name, c.attname)::regclass
+join pg_catalog.pg_class as class on class.oid = sequence.seqrelid
+where c.attidentity <> ''
+union all
+select
     'constraint',
     format('%s.%I', relations.name, c.conname),
     pg_get_constraintdef(c.oid),
@@ -273,7 +288,7 @@ as $$
         from (
             select facts.*
             from bulkhead.kit_facts as facts
-            where facts.kind not in ('job', 'settings')
+            where facts.kind not in ('job', 'settings', 'mask key')
         ) as declared
         full join bulkhead.kit_catalog as present
             on present.kind = declared.kind
@@ -382,6 +397,54 @@ $$;
 comment on function bulkhead.declare_settings() is 'Records the settings as configure() has just made them; a change past it is a finding';
 revoke all on function bulkhead.declare_settings() from public;
 
+-- What the key makes of a fixed text tells one key from another, and nothing of either.
+create function bulkhead.mask_key_mark()
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    select bulkhead.masked_value('bulkhead') ->> 'hmac'
+$$;
+comment on function bulkhead.mask_key_mark() is 'What the present key of masked columns makes of a fixed text; null without a key';
+revoke all on function bulkhead.mask_key_mark() from public;
+
+create function bulkhead.declare_mask_key(reason text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    v_was text := (select f.fact from bulkhead.kit_facts as f where f.kind = 'mask key');
+begin
+    if coalesce(btrim(reason), '') = '' then
+        raise exception using
+            errcode = 'BH002',
+            message = 'another key of masked values needs a reason: from here on they compare with new ones only';
+    end if;
+    insert into bulkhead.mask_key (inner_pad, outer_pad)
+    select
+        string_agg(set_byte('\x00'::bytea, 0, case when i < 32 then get_byte(k.key, i) else 0 end # 54), ''::bytea order by i),
+        string_agg(set_byte('\x00'::bytea, 0, case when i < 32 then get_byte(k.key, i) else 0 end # 92), ''::bytea order by i)
+    from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as key) as k
+    cross join generate_series(0, 63) as i
+    group by k.key
+    on conflict do nothing;
+    insert into bulkhead.kit_facts as f (kind, subject, fact, restore_sql)
+    values ('mask key', 'bulkhead.mask_key', bulkhead.mask_key_mark(), 'select bulkhead.declare_mask_key(''the key before it is lost'');')
+    on conflict (kind, subject) do update set fact = excluded.fact;
+    -- From this event on the ledger's masked values compare among themselves.
+    if v_was is not null then
+        perform bulkhead.log_change('mask_key', 'bulkhead.mask_key', null, jsonb_build_object('reason', reason));
+    end if;
+end
+$$;
+comment on function bulkhead.declare_mask_key(text) is 'Makes the key of masked columns where there is none, and takes the present one for the right one, on record. Example: select bulkhead.declare_mask_key(''the key before it is lost'')';
+revoke all on function bulkhead.declare_mask_key(text) from public;
+
 -- The trigger functions that protect() generates are compared with their table's declaration, see write_function.
 create function bulkhead.declare_kit()
 returns bigint
@@ -395,7 +458,7 @@ begin
     if exists (select from bulkhead.kit_facts where kind <> 'settings') or exists (select from bulkhead.protected_tables) then
         perform bulkhead.log_change('declare_kit', 'bulkhead.kit_facts', null, null);
     end if;
-    delete from bulkhead.kit_facts where kind <> 'settings';
+    delete from bulkhead.kit_facts where kind not in ('settings', 'mask key');
     insert into bulkhead.kit_facts (kind, subject, fact, restore_sql)
     select
         present.kind,
@@ -408,16 +471,20 @@ begin
         select
             'job',
             job.name,
-            job.command,
+            concat_ws(' ', job.schedule, extract(epoch from job.max_age)::bigint, job.command),
             format(
                 'insert into bulkhead.jobs (name, schedule, command, max_age) values (%L, %L, %L, %L)'
-                ' on conflict (name) do update set command = excluded.command; select bulkhead.schedule();',
+                ' on conflict (name) do update set schedule = excluded.schedule, command = excluded.command, max_age = excluded.max_age;'
+                ' select bulkhead.schedule();',
                 job.name, job.schedule, job.command, job.max_age
             )
         from bulkhead.jobs as job;
     end if;
     if not exists (select from bulkhead.kit_facts where kind = 'settings') then
         perform bulkhead.declare_settings();
+    end if;
+    if not exists (select from bulkhead.kit_facts where kind = 'mask key') then
+        perform bulkhead.declare_mask_key('the kit was installed');
     end if;
     perform bulkhead.declare_surroundings(not exists (select from bulkhead.protected_tables));
     delete from bulkhead.kit_functions as gone

@@ -1441,6 +1441,39 @@ as $$
         and pg_has_role(member.oid, target.oid, 'usage')
     having count(*) > 0
     union all
+    -- An owner may change, drop and open what is theirs, whatever is granted. Protected tables, the kit and the exposed
+    -- schemas have rules of their own; direct roles may have tables.
+    select bulkhead.offence_row(
+        'role_owns',
+        format('%s %s', owned.type, owned.identity),
+        format('It belongs to %I: whoever arrives as that role may change, drop and open it', owner.rolname),
+        format('alter %s %s owner to postgres;', owned.type, owned.identity),
+        'select deptype, pg_describe_object(classid, objid, 0), refobjid::regrole from pg_catalog.pg_shdepend where refclassid = ''pg_authid''::regclass and deptype = ''o'''
+    )
+    from pg_catalog.pg_shdepend as held
+    join pg_catalog.pg_roles as owner
+        on owner.oid = held.refobjid
+        and owner.rolname in ('anon', 'authenticated', 'service_role', 'bulkhead_service', 'authenticator')
+    cross join lateral pg_identify_object(held.classid, held.objid, 0) as owned
+    where held.refclassid = 'pg_catalog.pg_authid'::regclass
+        and held.deptype = 'o'
+        and held.dbid = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
+        and held.classid in ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_namespace'::regclass)
+        and coalesce(owned.schema, owned.name) not in ('bulkhead', 'bulkhead_api')
+        and coalesce(owned.schema, owned.name) !~ '^pg_(toast_)?temp'
+        and held.objid not in (select t.relation from bulkhead.protected_catalog as t)
+        and held.objid not in (select served.oid from bulkhead.exposed_schemas as served)
+        -- The sequence of a column goes with its table.
+        and not exists (
+            select
+            from pg_catalog.pg_depend as part
+            where part.classid = held.classid
+                and part.objid = held.objid
+                and part.refclassid = 'pg_catalog.pg_class'::regclass
+                and part.deptype in ('a', 'i')
+                and owned.type = 'sequence'
+        )
+    union all
     select bulkhead.offence_row(
         'setting_pinned',
         concat_ws(' ', case when held.setdatabase <> 0 then 'database' end, role.rolname, setting.name),

@@ -288,6 +288,20 @@ as $$
     where offence.rule = 'ledger_changed'
     union all
     select bulkhead.offence_row(
+        'mask_key_changed',
+        'bulkhead.mask_key',
+        case
+            when bulkhead.mask_key_mark() is null then 'It is gone: masked columns are recorded as null'
+            else 'It is another one: masked values of now do not compare with those before'
+        end,
+        declared.restore_sql,
+        'select fact, bulkhead.mask_key_mark() from bulkhead.kit_facts where kind = ''mask key'''
+    )
+    from bulkhead.kit_facts as declared
+    where declared.kind = 'mask key'
+        and declared.fact is distinct from bulkhead.mask_key_mark()
+    union all
+    select bulkhead.offence_row(
         'ledger_role',
         'bulkhead_audit',
         'The role that owns the ledger''s writers is gone',
@@ -396,6 +410,62 @@ as $$
 $$;
 comment on function bulkhead.offences_of_seals() is 'Offenders of the rules about the hash chain; the newest ten thousand rows of the chain are followed, the newest three seals compared event by event';
 revoke all on function bulkhead.offences_of_seals() from public;
+
+create function bulkhead.offences_of_numbers()
+returns setof bulkhead.offence
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+-- By index only: where all is well no row is found, and the planner would read them all to see that.
+set enable_seqscan = off
+as $$
+declare
+    v_table text;
+    v_sequence text;
+    v_last bigint;
+    v_is_behind boolean;
+begin
+    foreach v_table in array array['bulkhead.audit_events', 'bulkhead.audit_shares'] loop
+        v_sequence := pg_get_serial_sequence(v_table, 'id');
+        -- Not an identity any more is ledger_changed.
+        continue when v_sequence is null;
+        execute format('select case when s.is_called then s.last_value else s.last_value - 1 end from %s as s', v_sequence) into v_last;
+        v_is_behind := case
+            when v_table = 'bulkhead.audit_shares' then exists (select from bulkhead.audit_shares as s where s.id > v_last)
+            else exists (select from bulkhead.audit_leaves as l where l.id > v_last)
+                or exists (select from bulkhead.audit_eras as r where r.first_id > v_last + 1)
+                or exists (
+                    select
+                    from bulkhead.audit_events as e
+                    where e.id > v_last
+                        and e.xid >= coalesce((
+                            select max(s.hi)
+                            from bulkhead.audit_seals as s
+                            where s.kind = 'seal' and s.era = (select max(r.era) from bulkhead.audit_eras as r)
+                        ), 0)
+                )
+        end;
+        if v_is_behind then
+            return next bulkhead.offence_row(
+                'ledger_changed',
+                'sequence ' || v_sequence,
+                format('It was set back to %s: new rows of %s get numbers that others have, and may be left out of seals', v_last, v_table),
+                format(
+                    case v_table
+                        when 'bulkhead.audit_shares' then 'select setval(%L, max(t.id)) from %s as t;'
+                        else 'select setval(%L, greatest(max(t.id), (select max(r.first_id) from bulkhead.audit_eras as r))) from %s as t;'
+                    end,
+                    v_sequence, v_table
+                ),
+                format('select * from %s', v_sequence)
+            );
+        end if;
+    end loop;
+end
+$$;
+comment on function bulkhead.offences_of_numbers() is 'Offenders of the rule about the ledger''s numbers: none is given twice. A number that was left out is no offence, rolled back writes do that';
+revoke all on function bulkhead.offences_of_numbers() from public;
 
 -- ---------------------------------------------------------------- guard
 
@@ -738,14 +808,28 @@ begin
         select bulkhead.offence_row(
             'timetable_missing',
             installed.subject,
-            case when line.name is null then 'It was taken out of the timetable' else format('The timetable has "%s" for it', line.command) end,
+            case
+                when line.name is null then 'It was taken out of the timetable'
+                else format('The timetable has "%s" at %s for it, and lets it be silent for %s', line.command, line.schedule, line.max_age)
+            end,
             installed.restore_sql,
             format('select * from bulkhead.jobs where name = %L', installed.subject)
         ) as offence
         from bulkhead.kit_facts as installed
         left join bulkhead.jobs as line on line.name = installed.subject
         where installed.kind = 'job'
-            and installed.fact is distinct from line.command
+            and installed.fact is distinct from concat_ws(' ', line.schedule, extract(epoch from line.max_age)::bigint, line.command)
+        union all
+        select bulkhead.offence_row(
+            'job_unknown',
+            line.name,
+            format('The timetable declares "%s", and no migration of the kit put it there', line.command),
+            format('delete from bulkhead.jobs where name = %L; select bulkhead.schedule();', line.name),
+            format('select * from bulkhead.jobs where name = %L', line.name)
+        )
+        from bulkhead.jobs as line
+        where exists (select from bulkhead.kit_facts as installed where installed.kind = 'job')
+            and not exists (select from bulkhead.kit_facts as installed where installed.kind = 'job' and installed.subject = line.name)
         union all
         select bulkhead.offence_row(
             'job_missing',
@@ -833,7 +917,11 @@ declare
 begin
     -- A ledger whose shape was changed can't be read; what changed it must be told all the same.
     begin
-        v_offences := v_offences || array(select o from bulkhead.offences_of_seals() as o);
+        v_offences := v_offences || array(
+            select o from bulkhead.offences_of_numbers() as o
+            union all
+            select o from bulkhead.offences_of_seals() as o
+        );
     exception
         when others then
             v_offences := v_offences || bulkhead.offence_row(

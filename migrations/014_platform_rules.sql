@@ -332,6 +332,106 @@ $$;
 comment on function bulkhead.offences_of_storage() is 'Offenders of the rules about stored files';
 revoke all on function bulkhead.offences_of_storage() from public;
 
+-- Whoever may select here may join a private channel, whoever may insert may speak in it. A function of the project is
+-- believed to ask for both, and a table under row level security to ask who is asking.
+create function bulkhead.offences_of_realtime()
+returns setof bulkhead.offence
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+    with policies as materialized (
+        select
+            p.polname,
+            p.polcmd,
+            p.polpermissive,
+            p.polroles,
+            exists (
+                select
+                from pg_catalog.pg_depend as asked
+                join pg_catalog.pg_proc as proc on proc.oid = asked.refobjid
+                where asked.classid = 'pg_catalog.pg_policy'::regclass
+                    and asked.objid = p.oid
+                    and asked.refclassid = 'pg_catalog.pg_proc'::regclass
+                    and proc.pronamespace::regnamespace::name <> all (bulkhead.platform_schemas() || '{pg_catalog}'::name[])
+            ) as asks_a_function,
+            exists (
+                select
+                from pg_catalog.pg_depend as asked
+                join pg_catalog.pg_class as class on class.oid = asked.refobjid
+                where asked.classid = 'pg_catalog.pg_policy'::regclass
+                    and asked.objid = p.oid
+                    and asked.refclassid = 'pg_catalog.pg_class'::regclass
+                    and asked.refobjid <> p.polrelid
+                    and class.relrowsecurity
+            ) as asks_a_table,
+            pg_get_expr(p.polqual, p.polrelid) as using_expression,
+            pg_get_expr(p.polwithcheck, p.polrelid) as check_expression
+        from pg_catalog.pg_policy as p
+        where p.polrelid = to_regclass('realtime.messages')
+    ),
+    judged as materialized (
+        select
+            p.*,
+            bool_and(p.asks_a_function or p.asks_a_table or words.found ~ 'current_tenant|auth\.(uid|jwt|email)\M|request\.jwt') as asks_who,
+            bool_and(p.asks_a_function or words.found ~ '\mtopic\M') as asks_which
+        from policies as p
+        cross join unnest(array[p.using_expression, p.check_expression]) as part (expression)
+        -- That somebody is logged in says nothing of who; a word in a string is no column.
+        cross join lateral (
+            select regexp_replace(
+                regexp_replace(part.expression, 'auth\.uid\(\)( AS uid\))?\)* IS NOT NULL', '', 'g'),
+                '''(?!request\.jwt)[^'']*''', '''''', 'g'
+            ) as found
+        ) as words
+        where part.expression is not null
+            and part.expression <> 'false'
+        group by p.polname, p.polcmd, p.polpermissive, p.polroles, p.asks_a_function, p.asks_a_table, p.using_expression, p.check_expression
+    )
+    select bulkhead.offence_row(
+        'realtime_rls',
+        'realtime.messages',
+        'Row level security is off: everybody joins the private channels of all tenants',
+        'alter table realtime.messages enable row level security;',
+        'select relrowsecurity from pg_catalog.pg_class where oid = ''realtime.messages''::regclass'
+    )
+    from pg_catalog.pg_class as class
+    where class.oid = to_regclass('realtime.messages')
+        and not class.relrowsecurity
+    union all
+    select bulkhead.offence_row(
+        'realtime_policy',
+        format('realtime.messages.%I', p.polname),
+        case
+            when p.asks_who then 'It never asks for which channel: whoever it lets in joins those of every tenant'
+            else 'It never asks who is asking: members of every tenant join the channels that it opens'
+        end,
+        format('drop policy %I on realtime.messages;', p.polname),
+        format('select * from pg_catalog.pg_policies where schemaname = ''realtime'' and policyname = %L', p.polname)
+    )
+    from judged as p
+    where p.polpermissive
+        and not (p.asks_who and p.asks_which)
+        and not exists (
+            select
+            from judged as floor
+            where not floor.polpermissive
+                and floor.asks_who
+                and floor.asks_which
+                and floor.polcmd in ('*', p.polcmd)
+                and (0 = any (floor.polroles) or floor.polroles @> p.polroles)
+        )
+        and exists (
+            select
+            from bulkhead.request_roles as role
+            where role.obeys_rls
+                and (0 = any (p.polroles) or role.oid = any (p.polroles))
+        )
+$$;
+comment on function bulkhead.offences_of_realtime() is 'Offenders of the rules about private channels of Realtime';
+revoke all on function bulkhead.offences_of_realtime() from public;
+
 create function bulkhead.offences_of_server()
 returns setof bulkhead.offence
 language sql
@@ -484,6 +584,8 @@ as $$
         select o from bulkhead.offences_of_logins() as o
         union all
         select o from bulkhead.offences_of_storage() as o
+        union all
+        select o from bulkhead.offences_of_realtime() as o
         union all
         select o from bulkhead.offences_of_server() as o
     )) as checks

@@ -373,6 +373,32 @@ export const subtleBenignChanges: Benign[] = [
     sql:
       "create function public.nightly() returns void language plpgsql security definer set search_path = '' as $$ begin delete from public.messages where body = ''; end $$; revoke all on function public.nightly() from public, anon, authenticated, service_role",
   },
+  ...[
+    [
+      "of one's own",
+      "for select to authenticated using (realtime.topic() = 'user:' || (select auth.uid())::text)",
+    ],
+    [
+      "of a tenant, by membership",
+      "for all to authenticated using (extension in ('broadcast', 'presence') and exists (select from public.members as m where m.user_id = auth.uid() and m.tenant_id::text = split_part(realtime.topic(), ':', 2)))",
+    ],
+    [
+      "through a helper of the project",
+      "for insert to authenticated with check (split_part(realtime.topic(), ':', 2)::uuid in (select public.my_tenants()))",
+    ],
+    [
+      "of a project, which policies hold",
+      "for select to authenticated using (exists (select from public.projects as p where p.id::text = realtime.messages.topic))",
+    ],
+    ["of the back end's", "for select to service_role using (true)"],
+    [
+      "of a tenant, whatever else is open",
+      "as restrictive for all to authenticated using (split_part(realtime.topic(), ':', 1) = auth.jwt() ->> 'sub'); create policy everybody on realtime.messages for select to authenticated using (true)",
+    ],
+  ].map(([of, policy]) => ({
+    name: `a channel ${of}`,
+    sql: `create policy joined on realtime.messages ${policy}`,
+  })),
   {
     name: "Realtime without a table",
     sql: "alter publication supabase_realtime drop table public.messages",
@@ -413,6 +439,21 @@ export const subtleBenignChanges: Benign[] = [
     name: "a definer RPC with a checked tenant",
     sql:
       "create function public.rename_project(p uuid, n text) returns void language plpgsql security definer set search_path = '' as $$ begin update public.projects set name = n where id = p and tenant_id::text = (select bulkhead.current_tenant()); end $$; revoke all on function public.rename_project(uuid, text) from public, anon",
+  },
+  {
+    name: "numbers of the ledger that were rolled back",
+    sql: "select nextval('bulkhead.audit_events_id_seq') from generate_series(1, 1000)",
+  },
+  {
+    name: "a masked column and its events",
+    sql:
+      "select bulkhead.protect('public.notes', options => '{\"mask\": [\"body\"]}'); update public.notes set body = 'x'; select bulkhead.declare_kit()",
+  },
+  {
+    name: "a table of a migration's owner, and a temporary one of the back end's",
+    sql:
+      "create role builder nologin; create schema built authorization builder; set local role service_role; create temporary table scratch (id serial)",
+    superuser: true,
   },
   {
     name: "a policy helper's comment",

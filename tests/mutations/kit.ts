@@ -159,6 +159,51 @@ export const kitMutations: Mutation[] = [
       "create policy salts on bulkhead.audit_leaves for select to authenticated using (true)",
       "ledger_policy",
     ],
+    [
+      "its numbers begin anew",
+      "alter sequence bulkhead.audit_events_id_seq restart",
+      "ledger_changed",
+    ],
+    [
+      "its numbers begin anew before anything is sealed",
+      "insert into public.plans values (7, 'pro', 9); update public.projects set name = 'x'; select setval('bulkhead.audit_events_id_seq', (select max(id) - 1 from bulkhead.audit_events))",
+      "ledger_changed",
+    ],
+    [
+      "the shares' numbers begin anew",
+      "alter table bulkhead.audit_shares alter column id restart with 1",
+      "ledger_changed",
+    ],
+    [
+      "its numbers count down",
+      "alter sequence bulkhead.audit_events_id_seq increment by -1",
+      "ledger_changed",
+    ],
+    [
+      "its numbers come round again",
+      "alter table bulkhead.audit_events alter column id set maxvalue 1000000 set cycle",
+      "ledger_changed",
+    ],
+    [
+      "a crash sets its numbers back",
+      "alter sequence bulkhead.audit_events_id_seq set unlogged",
+      "ledger_changed",
+    ],
+    [
+      "masked values are made with another key",
+      "update bulkhead.mask_key set inner_pad = sha256(inner_pad) || sha256(outer_pad)",
+      "mask_key_changed",
+    ],
+    [
+      "the key of masked values is gone",
+      "delete from bulkhead.mask_key",
+      "mask_key_changed",
+    ],
+    [
+      "the key of masked values is known, and so says the declaration of the kit",
+      "update bulkhead.mask_key set inner_pad = repeat('a', 64)::bytea; select bulkhead.declare_kit()",
+      "mask_key_changed",
+    ],
     ["the writer may log in", "alter role bulkhead_audit login", "ledger_role", {
       superuser: true,
     }],
@@ -287,6 +332,21 @@ export const kitMutations: Mutation[] = [
       "the timetable has another command",
       "update bulkhead.jobs set command = 'select 1' where name = 'bulkhead:audit:seal'; select count(*) from bulkhead.schedule()",
       "timetable_missing",
+    ],
+    [
+      "a job runs once a year, and so says the timetable",
+      "update bulkhead.jobs set schedule = '0 0 1 1 *', max_age = '40 days' where name = 'bulkhead:audit:seal'; select count(*) from bulkhead.schedule()",
+      "timetable_missing",
+    ],
+    [
+      "a silent job may be silent for longer",
+      "update bulkhead.jobs set max_age = '40 days' where name = 'bulkhead:canaries:run'",
+      "timetable_missing",
+    ],
+    [
+      "a job pretends to be the kit's, and the timetable declares it",
+      "insert into bulkhead.jobs (name, schedule, command, max_age) values ('bulkhead:audit:purge', '* * * * *', 'select 1', '1 hour'); select count(*) from bulkhead.schedule()",
+      "job_unknown",
     ],
     [
       "a job pretends to be the kit's",

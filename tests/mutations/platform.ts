@@ -171,6 +171,38 @@ export const platformMutations: Mutation[] = [
       { superuser: true },
     ],
   ]),
+  ...group("channels", [
+    [
+      "whoever is logged in hears everything",
+      "create policy hear on realtime.messages for select to authenticated using (true)",
+      "realtime_policy",
+    ],
+    [
+      "whoever is logged in speaks everywhere",
+      "create policy speak on realtime.messages for insert to authenticated with check (extension = 'broadcast' and auth.uid() is not null)",
+      "realtime_policy",
+    ],
+    [
+      "channels are open to whoever knows their name",
+      "create policy hear on realtime.messages for select to authenticated using (realtime.topic() like 'tenant:%' and 'auth.uid()' <> '')",
+      "realtime_policy",
+    ],
+    [
+      "members of any tenant join those of every tenant",
+      "create policy hear on realtime.messages for select to authenticated using (exists (select from public.members as m where m.user_id = auth.uid() and 'topic' <> ''))",
+      "realtime_policy",
+    ],
+    [
+      "a channel that a table without policies knows is open",
+      "create table public.rooms (name text primary key); select bulkhead.exempt('public.rooms', 'names of rooms, of everybody'); create policy hear on realtime.messages for all to public using (realtime.topic() in (select r.name from public.rooms as r)) with check (false)",
+      "realtime_policy",
+    ],
+    [
+      "nobody asks who joins",
+      "alter table realtime.messages disable row level security",
+      "realtime_rls",
+    ],
+  ]),
   ...group("other servers", [
     [
       "members may use one",

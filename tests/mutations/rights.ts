@@ -210,6 +210,36 @@ export const rightMutations: Mutation[] = [
       { superuser: true },
     ],
     [
+      "a function belongs to members",
+      "grant create on schema public to authenticated; alter function public.count_messages() owner to authenticated; revoke create on schema public from authenticated",
+      "role_owns",
+      { superuser: true },
+    ],
+    [
+      "a definer belongs to the back end",
+      "grant create on schema public to service_role; alter function public.my_tenants() owner to service_role; revoke create on schema public from service_role",
+      "role_owns",
+      { superuser: true },
+    ],
+    [
+      "an exempt table belongs to the back end",
+      "grant create on schema public to service_role; alter table public.plans owner to service_role; revoke create on schema public from service_role",
+      "role_owns",
+      { superuser: true },
+    ],
+    [
+      "a view belongs to visitors",
+      "grant create on schema public to anon; alter view public.message_list owner to anon; revoke create on schema public from anon",
+      "role_owns",
+      { superuser: true },
+    ],
+    [
+      "a schema that nobody serves belongs to the back end, and what is in it",
+      "create schema attic authorization bulkhead_service; set local role bulkhead_service; create table attic.old (id serial primary key, of_it text); create procedure attic.run() language sql as 'select 1'; create aggregate attic.total(integer) (sfunc = int4pl, stype = integer)",
+      "role_owns",
+      { superuser: true },
+    ],
+    [
       "the exposed schema belongs to members",
       "alter schema public owner to authenticated",
       "schema_create",

@@ -58,6 +58,25 @@ create policy "all of a project" on public.projects for all to authenticated
     using (tenant_id = any ((select bulkhead.current_tenants())::uuid[]));
 create policy "named projects only" on public.projects as restrictive for insert to authenticated with check (name <> '');
 create publication supabase_realtime for table public.messages;
+-- As the platform has it: who may join a private channel, and speak in it, is asked of this table's policies.
+create schema realtime;
+grant usage on schema realtime to anon, authenticated, service_role;
+create table realtime.messages (
+    topic text not null,
+    extension text not null,
+    payload jsonb,
+    event text,
+    private boolean default false,
+    updated_at timestamp not null default now(),
+    inserted_at timestamp not null default now(),
+    id uuid not null default gen_random_uuid(),
+    primary key (id, inserted_at)
+) partition by range (inserted_at);
+alter table realtime.messages enable row level security;
+grant select, insert, update on realtime.messages to anon, authenticated, service_role;
+create function realtime.topic() returns text language sql stable as $$ select nullif(current_setting('realtime.topic', true), '')::text $$;
+create policy "channels of a tenant" on realtime.messages for select to authenticated
+    using (split_part((select realtime.topic()), ':', 2) = any ((select bulkhead.current_tenants())::text[]));
 
 -- Tables of tomorrow start closed.
 alter default privileges in schema public revoke all on tables from anon;
