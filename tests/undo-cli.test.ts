@@ -163,6 +163,29 @@ test("--follow prints what commits late after what was numbered later, once, and
   assert.doesNotMatch(err, /Error|at /);
 });
 
+test("Ctrl-C in the middle of --apply leaves nothing done, whatever the database went on with", async () => {
+  const x = await write("alice", "insert into public.people values (200, 'acme', 'stays')");
+  const writer = await sql.reserve();
+  await writer.unsafe("begin; lock table public.people in row exclusive mode");
+  const child = start(["undo", "--transaction", x, "--apply"]);
+  const atWork = async () => {
+    const [row] = await sql`
+      select count(*)::int as n from pg_stat_activity
+      where query like '%bulkhead.apply_undo(%' and state <> 'idle' and pid <> pg_backend_pid()`;
+    return row?.["n"] > 0;
+  };
+  while (!await atWork()) await sleep(50);
+  child.kill("SIGINT");
+  const [code] = await once(child, "close");
+  assert.equal(code, 130);
+  await writer.unsafe("commit");
+  writer.release();
+  while (await atWork()) await sleep(50);
+  assert.equal((await sql`select from public.people where id = 200`).length, 1);
+  const done = await run("undo", "--transaction", x, "--apply");
+  assert.match(done.stdout, /^1 row of public.people deleted \(acme\)$/m);
+});
+
 test("bad input is one error that names it and one line that says what to do", async () => {
   const cases: [string[], number, RegExp][] = [
     [["audit", "--since", "soon"], 2, /neither a time nor how long ago.*BH_AUDIT_TIME/],
@@ -215,6 +238,22 @@ test("data cannot draw on the terminal, and a line keeps to its width", () => {
   assert.doesNotMatch(text, /[\u0000-\u001f\u007f]/);
   assert.match(text, /961a25e0 {2}/);
   assert.match(changeOf(event), /secret: \(masked\) → \(masked\)/);
+  const long = {
+    ...event,
+    at: "2025-11-20T10:00:00Z",
+    transaction: "123456789012",
+    tenant: "漢字".repeat(20),
+    actor: "somebody.with.a.long.name@example.com",
+    operation: "order.refunded.in.part",
+    table: `analytics.${"a_table_of_a_name_".repeat(3)}`,
+    record: "e\u0301".repeat(40),
+  };
+  for (const width of [40, 80, 200]) {
+    const { head, operation, target, detail } = eventLine(long, { width, now: Date.now() });
+    const drawn = `${head}  ${operation} ${target}  ${detail}`.trimEnd()
+      .replace(/\p{Script=Han}/gu, "##").replace(/\p{M}/gu, "");
+    assert.ok(drawn.length <= width, `${drawn.length} of ${width}: ${drawn}`);
+  }
 });
 
 test("exactString() gives back what exactParse() read, whatever is in it", () => {

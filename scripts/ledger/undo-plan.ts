@@ -1,7 +1,7 @@
 import process from "node:process";
 import * as z from "zod";
 import type { Sql } from "../../functions/_core/adapters/postgres.ts";
-import { changeOf, ledgerValues, plain } from "../../functions/_core/ledger/event-line.ts";
+import { changeOf, cut, ledgerValues, plain } from "../../functions/_core/ledger/event-line.ts";
 import { plural } from "../backup/progress.ts";
 import { colours, widthOf } from "./print.ts";
 
@@ -67,10 +67,13 @@ export async function applyUndo(
   undo: Undo,
   { digest, acting }: { digest: string; acting: string | null },
 ): Promise<Applied[]> {
-  const rows = await sql`
+  // The commit is a step of its own: after Ctrl-C the database ends the statement that it is at, and nobody says commit.
+  const rows = await sql.begin((tx) =>
+    tx`
     select a.tenant_id as tenant, a.table_name as table, a.action, a.rows::integer as rows
     from bulkhead.apply_undo(${digest}::text, ${undo.transaction}::text::bigint, ${undo.tenant}::text, ${undo.since}::text::timestamptz,
-      ${undo.until}::text::timestamptz, ${undo.tables}::text[]::regclass[], ${undo.actor}::text, ${undo.conflicts}::text, ${acting}::text) as a`;
+      ${undo.until}::text::timestamptz, ${undo.tables}::text[]::regclass[], ${undo.actor}::text, ${undo.conflicts}::text, ${acting}::text) as a`
+  );
   return z.array(applied).parse([...rows]);
 }
 
@@ -98,12 +101,9 @@ export function printPlan(steps: readonly Step[], options: { rows: number; wide?
     const detail = isReady(each)
       ? [changeOf(changeFor(each)), each.reason].filter(Boolean).join("  ")
       : `${each.state}: ${each.reason}`;
-    const line = [...`${sign} ${target}  ${detail}`];
-    const cut = width > 0 && line.length > width
-      ? `${line.slice(0, width - 1).join("")}…`
-      : line.join("");
+    const line = `${sign} ${target}  ${detail}`;
     const paint = { "+": green, "~": yellow, "-": red, "!": red }[sign];
-    process.stdout.write(`${paint(cut)}\n`);
+    process.stdout.write(`${paint(width > 0 ? cut(line, width) : line)}\n`);
   }
   if (ordered.length > options.rows) {
     process.stdout.write(

@@ -56,14 +56,17 @@ export function eventLine(event: LedgerEvent, { width, now, oneTenant }: LineOpt
   ].join("  ");
   const table = event.table.replace(/^public\./, "");
   const target = [plain(table), ...(event.record === null ? [] : [short(event.record)])].join(" ");
-  const used = length(`${head}  ${event.operation} ${target}  `);
-  const detail = changeOf(event);
-  return {
-    head,
-    operation: event.operation,
-    target,
-    detail: width === 0 ? detail : cut(detail, Math.max(0, width - used)),
-  };
+  const pieces = [head, plain(event.operation), target, changeOf(event)];
+  // What stands between them: two columns, one, two.
+  const gaps = [0, 2, 1, 2];
+  let room = width;
+  const fitted = width === 0 ? pieces : pieces.map((text, i) => {
+    const piece = cut(text, Math.max(0, room - (gaps[i] ?? 0)));
+    room -= columnsOf(piece) + (gaps[i] ?? 0);
+    return piece;
+  });
+  const [first = "", operation = "", third = "", detail = ""] = fitted;
+  return { head: first, operation, target: third, detail };
 }
 
 /**
@@ -133,14 +136,32 @@ export function plain(text: string): string {
   );
 }
 
-function length(text: string): number {
-  return [...text].length;
-}
+// What a terminal draws two columns wide, and what it draws over the character before.
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const MARK = /\p{M}/u;
 
-function cut(text: string, width: number): string {
-  const characters = [...text];
-  if (characters.length <= width) return text;
-  return width < 1 ? "" : `${characters.slice(0, width - 1).join("")}…`;
+const columnsOf = (text: string): number => [...text].reduce((sum, one) => sum + drawn(one), 0);
+const drawn = (character: string): number =>
+  WIDE.test(character) ? 2 : MARK.test(character) ? 0 : 1;
+
+/**
+ * The beginning of a text, in so many columns of a terminal.
+ *
+ * @example
+ * cut("a long text", 7); // "a long…"
+ */
+export function cut(text: string, width: number): string {
+  if (columnsOf(text) <= width) return text;
+  if (width < 1) return "";
+  let kept = "";
+  let used = 1;
+  for (const character of text) {
+    used += drawn(character);
+    if (used > width) break;
+    kept += character;
+  }
+  return `${kept}…`;
 }
 
 function timeOf(at: Date, now: Date): string {
