@@ -28,7 +28,7 @@ grant usage on schema bulkhead to bulkhead_audit;
 --   ignored     column (options: ignore): absent from before and after.
 --   masked      column (options: mask): {"$bulkhead": "masked", "hmac": "<64 hex>"}; null stays null.
 --   cut         value (options: cap): {"$bulkhead": "cut", "bytes": 1048576, "sha256": "<64 hex>"} of its text in UTF-8.
---   json        a column of type json is kept as its text.
+--   json        a column of type json, or of a domain, array or row type that holds one, is kept as its text.
 -- An object with the key $bulkhead is therefore no value: nothing may be restored from it.
 
 create table bulkhead.audit_events (
@@ -347,10 +347,36 @@ comment on function bulkhead.cut_value(text) is 'What the ledger keeps of a valu
 revoke all on function bulkhead.cut_value(text) from public;
 grant execute on function bulkhead.masked_value(text), bulkhead.cut_value(text) to bulkhead_audit;
 
+-- jsonb refuses some of what json holds (\u0000), and keeps neither the order of keys nor one that stands there twice.
+create function bulkhead.holds_json(type oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recursive held (type) as (
+        select holds_json.type
+        union
+        select inner_type.oid
+        from held
+        join pg_catalog.pg_type as t on t.oid = held.type
+        cross join lateral (
+            select t.typbasetype where t.typtype = 'd'
+            union all
+            select t.typelem where t.typcategory = 'A'
+            union all
+            select a.atttypid from pg_catalog.pg_attribute as a where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+        ) as inner_type (oid)
+    )
+    select 'json'::regtype in (select held.type from held)
+$$;
+comment on function bulkhead.holds_json(oid) is 'Whether a type is json, or a domain, array or row type that holds json: the ledger keeps its text';
+revoke all on function bulkhead.holds_json(oid) from public;
+
 create function bulkhead.ledger_value(alias text, column_name name, type oid, options jsonb default '{}')
 returns text
 language sql
-immutable
+stable
 set search_path = pg_catalog, pg_temp
 as $$
     select case
@@ -363,7 +389,7 @@ as $$
     from (
         select
             format('%I.%I', alias, column_name) as plain,
-            format('%I.%I', alias, column_name) || case when type = 'json'::regtype then '::text' else '' end as kept
+            format('%I.%I', alias, column_name) || case when bulkhead.holds_json(type) then '::text' else '' end as kept
     ) as v
 $$;
 comment on function bulkhead.ledger_value(text, name, oid, jsonb) is 'A column as the ledger keeps it: json as its text, since jsonb refuses some of what json holds; masked or cut where the options say so';
@@ -376,7 +402,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select case
-        when bool_or(c.type = 'json'::regtype) or options ?| array['ignore', 'mask', 'cap'] then (
+        when bool_or(bulkhead.holds_json(c.type)) or options ?| array['ignore', 'mask', 'cap'] then (
             -- A function takes at most 100 arguments.
             select string_agg(format('jsonb_build_object(%s)', p.pairs), ' || ')
             from (
@@ -446,7 +472,8 @@ as $$
         select
             a.atttypid,
             -- As text, where jsonb would have printed dates as ISO.
-            coalesce(a.attname = any (bulkhead.key_of(relation)) or options -> 'mask' ? a.attname or options -> 'cap' ? a.attname, false) as is_text
+            coalesce(a.attname = any (bulkhead.key_of(relation)) or options -> 'mask' ? a.attname or options -> 'cap' ? a.attname, false)
+                or bulkhead.holds_json(a.atttypid) as is_text
         from pg_catalog.pg_attribute as a
         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
     ),

@@ -162,7 +162,8 @@ returns table (
     definition text,
     expression text,
     is_settable boolean,
-    is_required boolean
+    is_required boolean,
+    is_text boolean
 )
 language sql
 stable
@@ -172,16 +173,17 @@ as $$
         a.attname,
         a.attnum,
         format_type(a.atttypid, a.atttypmod),
-        format('%I %s', a.attname, format_type(stored.type, stored.modifier)),
+        format('%I %s', a.attname, case when bulkhead.holds_json(a.atttypid) then 'text' else format_type(stored.type, stored.modifier) end),
         case
-            when a.atttypid = 'json'::regtype then format('(i.image ->> %L)::json', a.attname)
+            when bulkhead.holds_json(a.atttypid) then format('(i.image ->> %L)::%s', a.attname, format_type(stored.type, stored.modifier))
             -- In JSON a null of the column and a null in the column look the same.
             when stored.type = 'jsonb'::regtype and a.attnotnull then format('i.image -> %L', a.attname)
             when stored.type = 'jsonb'::regtype then format('nullif(i.image -> %L, ''null'')', a.attname)
             else format('r.%I', a.attname)
         end,
         a.attgenerated = '',
-        a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attgenerated = ''
+        a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attgenerated = '',
+        bulkhead.holds_json(a.atttypid)
     from pg_catalog.pg_attribute as a
     cross join lateral (
         with recursive base as (
@@ -209,7 +211,7 @@ as $$
     select string_agg(format('jsonb_build_object(%s)', p.pairs), ' || ')
     from (
         -- A function takes at most 100 arguments.
-        select string_agg(format('%L, %I.%I%s', a.attname, alias, a.attname, case when a.atttypid = 'json'::regtype then '::text' else '' end), ', ') as pairs
+        select string_agg(format('%L, %I.%I%s', a.attname, alias, a.attname, case when bulkhead.holds_json(a.atttypid) then '::text' else '' end), ', ') as pairs
         from pg_catalog.pg_attribute as a
         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
         group by a.attnum / 40
@@ -862,7 +864,7 @@ as $$
     from (
         -- A function takes at most 100 arguments.
         select
-            format('jsonb_build_object(%s)', string_agg(format('%L, %s', c.name, c.expression || case when c.type = 'json' then '::text' else '' end), ', ')) as pairs,
+            format('jsonb_build_object(%s)', string_agg(format('%L, %s', c.name, c.expression || case when c.is_text then '::text' else '' end), ', ')) as pairs,
             string_agg(c.definition, ', ') as definitions
         from bulkhead.image_columns(relation) as c
         group by c.attnum / 40

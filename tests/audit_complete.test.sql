@@ -74,6 +74,38 @@ with a as (update world.items set n = n + 100 where id = 3 returning id), b as (
     c as (insert into world.items values (7, tests.id('acme'), 7) returning id)
 select from a, b, c;
 select is(pg_temp.fresh('world.items'), array['DELETE 4', 'INSERT 7', 'UPDATE 3'], 'three writable CTEs of one statement are recorded');
+with a as (update world.items set n = n + 100 where id = 3 returning id), b as (update world.items set n = n + 200 where id = 2 returning id),
+    c as (delete from world.items where id = 7 returning id), d as (delete from world.items where id = 6 returning id),
+    e as (insert into world.items values (8, tests.id('acme'), 8) returning id)
+insert into world.items select 9, tests.id('acme'), 9 from generate_series(1, 1);
+select is(pg_temp.fresh('world.items'), array['DELETE 6', 'DELETE 7', 'INSERT 8', 'INSERT 9', 'UPDATE 2', 'UPDATE 3'], 'writable CTEs that touch one table twice, with one verb or with three, are recorded once a row');
+with a as (insert into world.items values (8, tests.id('acme'), 80) on conflict (id) do update set n = excluded.n returning id)
+insert into world.items values (9, tests.id('acme'), 90), (10, tests.id('acme'), 10) on conflict (id) do update set n = excluded.n;
+select is(pg_temp.fresh('world.items'), array['INSERT 10', 'UPDATE 8', 'UPDATE 9'], 'an upsert that hits both ways, beside another one of the same table, is one event a row');
+do $$
+begin
+    if current_setting('server_version_num')::integer >= 170000 then
+        execute $sql$
+            with m as (
+                merge into world.items as i using (values (2), (8), (11)) as s (id) on i.id = s.id
+                when matched and s.id = 8 then delete
+                when matched then update set n = 21
+                when not matched by source and i.id = 9 then delete
+                when not matched by source and i.id = 10 then update set n = 100
+                when not matched then insert values (s.id, tests.id('acme'), 11)
+                returning merge_action(), i.id
+            )
+            select from m
+            $sql$;
+    else
+        merge into world.items as i using (values (2), (8), (11), (9), (10)) as s (id) on i.id = s.id
+        when matched and s.id in (8, 9) then delete
+        when matched then update set n = 10 * s.id + 1
+        when not matched then insert values (s.id, tests.id('acme'), 11);
+    end if;
+end
+$$;
+select is(pg_temp.fresh('world.items'), array['DELETE 8', 'DELETE 9', 'INSERT 11', 'UPDATE 10', 'UPDATE 2'], 'MERGE with RETURNING, and by what its source has not, is one event a row');
 savepoint s;
 insert into world.items values (8, tests.id('acme'), 8);
 rollback to s;
@@ -93,7 +125,54 @@ select pg_temp.fresh('world.pages');
 delete from world.items where id = 5;
 select is(pg_temp.fresh('world.pages'), array['DELETE 3', 'UPDATE 1', 'UPDATE 2'], 'set default, set null and cascade are recorded in the tables they reach');
 
+create table world.leaves (id int primary key, tenant_id uuid not null, page int references world.pages (id) on delete cascade);
+select bulkhead.protect('world.leaves');
+alter table world.leaves drop constraint if exists leaves_page_fkey;
+alter table world.leaves add foreign key (page) references world.pages (id) on delete cascade;
+insert into world.items values (60, tests.id('acme'), 600);
+insert into world.pages select i, tests.id('acme'), null, null, 60 from generate_series(61, 62) as i;
+insert into world.leaves select i, tests.id('acme'), 61 + i % 2 from generate_series(1, 4) as i;
+select pg_temp.fresh('world.items');
+delete from world.items where id = 60;
+select is(
+    (select array_agg(e.table_name || ' ' || e.operation || ' ' || e.record_id order by e.table_name, e.record_id)
+        from bulkhead.audit_events as e where e.id > (select max(s.id) from seen as s)),
+    array['world.items DELETE 60', 'world.leaves DELETE 1', 'world.leaves DELETE 2', 'world.leaves DELETE 3', 'world.leaves DELETE 4',
+        'world.pages DELETE 61', 'world.pages DELETE 62'],
+    'a cascade over three tables is one event a row in each');
+
 -- ---------------------------------------------------------------- shapes of rows
+do $$
+begin
+    -- Two hundred columns, twenty dropped ones, and names that the generated code uses itself.
+    execute 'create table world.wide (id int primary key, tenant_id uuid not null, o text, n text, bh text, bh_tenants text, new_rows text, old_rows text, tg_op text, "$1" text, '
+        || (select string_agg(format('c%s text', i), ', ') from generate_series(1, 220) as i) || ')';
+    for i in 1..20 loop
+        execute format('alter table world.wide drop column c%s', i);
+    end loop;
+end
+$$;
+select bulkhead.protect('world.wide', options => '{"cap": {"c220": 10}}');
+insert into world.wide (id, tenant_id, o, c21, c219) values (1, tests.id('acme'), 'o', 'a', 'b');
+update world.wide set c100 = 'hundred', o = 'oo', new_rows = 'y', "$1" = 'q', c220 = repeat('x', 1000000);
+delete from world.wide;
+select is(
+    (select array_agg((select count(*) from jsonb_object_keys(coalesce(e.before, e.after))) order by e.id) from bulkhead.audit_events as e where e.table_name = 'world.wide' and e.operation = upper(e.operation)),
+    array[210, 5, 210]::bigint[], 'two hundred columns are kept, and of an update those that changed');
+select is(
+    (select after || jsonb_build_object('c220', after -> 'c220' -> 'bytes') from bulkhead.audit_events where table_name = 'world.wide' and operation = 'UPDATE'),
+    '{"c100": "hundred", "o": "oo", "new_rows": "y", "$1": "q", "c220": 1000000}', 'whatever they are called');
+create domain world.paper as json;
+create type world.dated as (at timestamptz, body json);
+create table world.texts (id int primary key, tenant_id uuid not null, t text, j json, d world.paper, js json[], c world.dated);
+select bulkhead.protect('world.texts');
+set local timezone = 'Asia/Tokyo';
+insert into world.texts values (1, tests.id('acme'), E'\\u0000', '{"a":"\u0000"}', '{"b":1, "b":2}', array['"\u0000"'::json, null], row('2026-02-03 00:00:00+00', '{"z":  "\u0000"}'));
+set local timezone = 'UTC';
+select is(
+    (select after - array['id', 'tenant_id'] from bulkhead.audit_events where table_name = 'world.texts' and operation = 'INSERT'),
+    (select jsonb_build_object('t', t, 'j', j::text, 'd', d::text, 'js', js::text, 'c', c::text) from world.texts),
+    'what json holds and jsonb refuses is kept, in a domain, an array and a row too');
 create type world.pair as (a int, b text);
 create table world.shapes (
     "a b" int, tenant_id uuid not null, "Key" text, gone text, twice int generated always as ("a b" * 2) stored,

@@ -13,9 +13,12 @@ const WORLD = `
   insert into public.tenants values ('${ACME}', 'acme'), ('${BIRCH}', 'birch');
   create domain public.code as text not null check (value <> '');
   create type public.mood as enum ('good', 'bad');
+  create domain public.paper as json check (value is not null);
+  create type public.page as (at timestamptz, raw json);
   create table public.notes (id bigint generated always as identity primary key, tenant_id uuid, body text, t text, n numeric, touched_at timestamptz);
   create table public.files (tenant_id uuid, "Path" text, note_id bigint references public.notes (id), data bytea, tags text[], span int4range,
-    moods public.mood[], code public.code, doc jsonb not null, raw json, size int generated always as (length(data)) stored, primary key (tenant_id, "Path"));
+    moods public.mood[], code public.code, doc jsonb not null, raw json,
+    raws json[], paper public.paper, page public.page, size int generated always as (length(data)) stored, primary key (tenant_id, "Path"));
   create table public.sent (note_id bigint);
   create function public.send() returns trigger language plpgsql as $$
   begin insert into public.sent values (new.id); new.touched_at := clock_timestamp(); return new; end $$;
@@ -23,8 +26,9 @@ const WORLD = `
   select bulkhead.configure('public.tenants');
   select bulkhead.protect('public.tenants'), bulkhead.protect('public.notes'), bulkhead.protect('public.files');
   insert into public.notes (tenant_id, body, t, n) values ('${ACME}', 'one', 'x', 1.0), ('${ACME}', 'two', 'y', 2), ('${BIRCH}', 'theirs', 'z', 3);
-  insert into public.files (tenant_id, "Path", note_id, data, tags, span, moods, code, doc, raw) values
-    ('${ACME}', '/a "b"', 1, '\\x00ff', '{x,NULL,"y z"}', '[1,5)', '{good,bad}', 'c', 'null', '{"a":  1, "a": 2}');
+  insert into public.files (tenant_id, "Path", note_id, data, tags, span, moods, code, doc, raw, raws, paper, page) values
+    ('${ACME}', '/a "b"', 1, '\\x00ff', '{x,NULL,"y z"}', '[1,5)', '{good,bad}', 'c', 'null', '{"a":  1, "a": 2}',
+      array['"\\u0000"'::json, '{"b": 1, "b":2}', null], '{"z":1,  "z":"\\u0000"}', row('2026-02-03 04:05:06.7+02', '{"q": [1.0]}'));
 `;
 
 type Step = {
