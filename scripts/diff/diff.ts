@@ -17,7 +17,7 @@ import { readKit } from "../project/kit.ts";
 import { migrate } from "./migrated.ts";
 import { isFolder } from "./migrations.ts";
 import { checkSide, readSide, type Side } from "./side.ts";
-import { writeWhole } from "./snapshot.ts";
+import { writeText } from "./snapshot.ts";
 
 type Options = CommonOptions & {
   migrations: string[];
@@ -93,7 +93,7 @@ async function run(
     (options.failOn === "review" && diff.counts.review > 0);
   const documents = formats(diff, { before: old, after: now, failOn: options.failOn, failed });
   for (const path of options.write) {
-    await writeWhole(path, documents[extensionOf(path)]());
+    await writeText(path, documents[extensionOf(path)]());
     process.stderr.write(`wrote ${path}\n`);
   }
   process.stdout.write(

@@ -1,9 +1,9 @@
-import { rename, rm, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { Command } from "commander";
 import { printSnapshot } from "../../functions/_core/diff/snapshot.ts";
 import { BulkheadError, messageOf } from "../../functions/_core/errors.ts";
-import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
+import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
+import { writeWhole } from "../cli/write-whole.ts";
 import { readSide } from "./side.ts";
 
 type Options = CommonOptions & { migrations?: string; out?: string };
@@ -39,7 +39,7 @@ async function run(given: string | undefined, options: Options): Promise<void> {
     process.stdout.write(text);
     return;
   }
-  await writeWhole(options.out, text);
+  await writeText(options.out, text);
   process.stdout.write(
     options.json
       ? `${JSON.stringify({ file: options.out, objects: side.snapshot.objects.length }, null, 2)}\n`
@@ -47,22 +47,16 @@ async function run(given: string | undefined, options: Options): Promise<void> {
   );
 }
 
-/** The file appears whole or not at all. */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`;
-  const done = onInterrupt(() => rm(partial, { force: true }));
+/** A snapshot or a comparison as a file. @throws BulkheadError `BH_DIFF_WRITE` when it can't be written. */
+export async function writeText(path: string, text: string): Promise<void> {
   try {
-    await writeFile(partial, text);
-    await rename(partial, path);
+    await writeWhole(path, text);
   } catch (cause) {
     throw new BulkheadError(
       "BH_DIFF_WRITE",
       `Cannot write "${path}": ${messageOf(cause)}`,
       { kind: "usage", hint: "name a file in a folder that you may write", cause },
     );
-  } finally {
-    done();
-    await rm(partial, { force: true });
   }
 }
 

@@ -1,4 +1,3 @@
-import { rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
@@ -9,7 +8,8 @@ import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { renderTerminal } from "../../functions/_core/status/terminal.ts";
 import { openDatabase } from "../cli/database.ts";
 import { PACKAGE_ROOT } from "../cli/package.ts";
-import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
+import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
+import { writeWhole } from "../cli/write-whole.ts";
 import { type Format, FORMATS, renderReport } from "./formats.ts";
 
 /** Reports land in the kit, whatever folder the command was called from. */
@@ -87,15 +87,7 @@ export async function writeReports(
     await ensureFolder(folder);
     for (const format of to.formats) {
       const path = join(folder, `${name}.${format}`);
-      const partial = `${path}.partial`;
-      const done = onInterrupt(() => rm(partial, { force: true }));
-      try {
-        await writeFile(partial, renderReport(report, format));
-        await rename(partial, path);
-      } finally {
-        done();
-        await rm(partial, { force: true });
-      }
+      await writeWhole(path, renderReport(report, format));
       written.push(path);
     }
   } catch (error) {

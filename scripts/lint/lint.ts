@@ -1,4 +1,4 @@
-import { readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
@@ -21,6 +21,7 @@ import { findRule, RULES } from "../../functions/_core/lint/rules.ts";
 import { toSarif } from "../../functions/_core/lint/sarif.ts";
 import { packageVersion } from "../cli/package.ts";
 import { isMain, runCli } from "../cli/run.ts";
+import { writeWhole } from "../cli/write-whole.ts";
 
 type Options = {
   json?: boolean;
@@ -204,9 +205,7 @@ async function writeBaseline(options: Options, result: LintResult): Promise<void
   const path = options.baseline ?? "";
   const baseline = makeBaseline(result.findings);
   // Whole or not at all: a cut baseline would let everything through or nothing.
-  const partial = `${path}.${process.pid}.partial`;
-  await writeFile(partial, `${JSON.stringify(baseline, null, 2)}\n`);
-  await rename(partial, path);
+  await writeWhole(path, `${JSON.stringify(baseline, null, 2)}\n`);
   const total = baseline.findings.reduce((sum, one) => sum + one.count, 0);
   process.stderr.write(
     `${plural(total, "finding")} in ${path}; fix them one by one, new ones fail from now on\n`,

@@ -1,7 +1,6 @@
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import process from "node:process";
+import { readFile } from "node:fs/promises";
 import { BulkheadError } from "../../functions/_core/errors.ts";
-import { onInterrupt } from "../cli/run.ts";
+import { writeWhole } from "../cli/write-whole.ts";
 
 /**
  * The text of a file that was named on the command line.
@@ -27,27 +26,21 @@ export async function readNamed(
 }
 
 /**
- * Write a file whole or not at all.
+ * Write a file that was named on the command line.
  *
  * @throws BulkheadError `BH_READINESS_OUTPUT` when it can't be written.
  * @example
- * await writeWhole("report.html", page);
+ * await writeNamed("report.html", page);
  */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`;
-  const done = onInterrupt(() => rm(partial, { force: true }));
+export async function writeNamed(path: string, text: string): Promise<void> {
   try {
-    await writeFile(partial, text);
-    await rename(partial, path);
+    await writeWhole(path, text);
   } catch (cause) {
-    await rm(partial, { force: true }).catch(() => {});
     throw new BulkheadError("BH_READINESS_OUTPUT", `Cannot write "${path}": ${codeOf(cause)}`, {
       kind: "usage",
       hint: "name a file in a folder that exists and may be written",
       cause,
     });
-  } finally {
-    done();
   }
 }
 

@@ -27,7 +27,7 @@ import { RULES } from "../../functions/_core/readiness/rules/index.ts";
 import { packageVersion } from "../cli/package.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { explainRule, listRules, ruleOf } from "./catalogue.ts";
-import { readNamed, writeWhole } from "./files.ts";
+import { readNamed, writeNamed } from "./files.ts";
 import { progressOf } from "./progress.ts";
 
 type Options = {
@@ -124,8 +124,8 @@ async function run(path: string, options: Options): Promise<void> {
 }
 
 async function write(report: Report, options: Options): Promise<void> {
-  if (options.html !== undefined) await writeWhole(options.html, renderHtml(report));
-  if (options.markdown !== undefined) await writeWhole(options.markdown, renderMarkdown(report));
+  if (options.html !== undefined) await writeNamed(options.html, renderHtml(report));
+  if (options.markdown !== undefined) await writeNamed(options.markdown, renderMarkdown(report));
   const { stdout } = process;
   if (options.json) stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else if (options.sarif) stdout.write(`${JSON.stringify(renderSarif(report), null, 2)}\n`);
@@ -183,7 +183,7 @@ async function readBaseline(options: Options): Promise<Baseline | null> {
 
 async function writeBaseline(report: Report, { baseline: path = "" }: Options): Promise<void> {
   const baseline = makeBaseline(report);
-  await writeWhole(path, `${JSON.stringify(baseline, null, 2)}\n`);
+  await writeNamed(path, `${JSON.stringify(baseline, null, 2)}\n`);
   process.stderr.write(
     `${baseline.places.length} open places in ${path}; fix them one by one, new ones fail from now on\n`,
   );

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
@@ -11,8 +11,9 @@ import { planTable } from "../../functions/_core/matrix/plan.ts";
 import { createReport, type MatrixReport } from "../../functions/_core/matrix/verdict.ts";
 import { readConfig } from "../cli/config.ts";
 import { openDatabase } from "../cli/database.ts";
-import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
+import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { onlyTables } from "../cli/tables.ts";
+import { writeWhole } from "../cli/write-whole.ts";
 
 type Options = CommonOptions & {
   config: string;
@@ -160,19 +161,12 @@ async function readText(path: string): Promise<string | null> {
   }
 }
 
-/** Whole or not at all. */
 async function replace(path: string, text: string): Promise<void> {
-  const partial = `${path}.partial`;
-  const done = onInterrupt(() => rm(partial, { force: true }));
   try {
     await mkdir(join(path, ".."), { recursive: true });
-    await writeFile(partial, text);
-    await rename(partial, path);
+    await writeWhole(path, text);
   } catch (error) {
     throw unwritable(path, error);
-  } finally {
-    done();
-    await rm(partial, { force: true }).catch(() => {});
   }
 }
 
