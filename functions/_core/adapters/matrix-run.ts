@@ -357,7 +357,7 @@ type Ran =
   | { refusal: Refusal; row: Row };
 
 /** Rows of one table with the same columns in one statement, in the order of the plan. */
-export function seedStatements(
+function seedStatements(
   choices: Choices,
   rows: readonly Row[],
 ): { sql: string; row: Row }[] {

@@ -61,7 +61,7 @@ export function tenantOf(
 }
 
 /** The keys whose parents must be of the row's own tenant. */
-export function tenantKeys(world: Classification, each: Classified): Constraint[] {
+function tenantKeys(world: Classification, each: Classified): Constraint[] {
   return foreignKeys(each.table).filter((key) => {
     const parent = world.byId.get(key.parent ?? "");
     return isTenanted(parent) && parent.kind !== "tenants";

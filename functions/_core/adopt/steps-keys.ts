@@ -18,7 +18,7 @@ const named = (table: Table, name: string) => `${ident(table.schema)}.${ident(na
 const PATIENT = "set lock_timeout = '5min'";
 
 /** An index built beside running writes; an invalid one, left by a run that was cut short, is built anew. */
-export function indexStep(
+function indexStep(
   table: Table,
   name: string,
   definition: { unique: boolean; keys: string; tail?: string; title: string; phase: number },

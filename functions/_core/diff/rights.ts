@@ -49,7 +49,7 @@ export function reach(state: State, relation: Thing): string[] {
 }
 
 /** Whether a role may name things in a schema. */
-export function mayUse(state: State, schema: string, role: string): boolean {
+function mayUse(state: State, schema: string, role: string): boolean {
   return state.on("grant", `schema ${schema}`).some((one) =>
     (one.name === role || one.name === "public") &&
     names(one, "privileges").some((each) => each.startsWith("USAGE"))

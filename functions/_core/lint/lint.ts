@@ -80,8 +80,8 @@ export async function lint(
   return conclude(files, comments, reports, (rule) => wanted.has(rule), unread);
 }
 
-/** The analysis without the rules, for those who ask their own questions. */
-export async function analyse(
+/** What the rules look at. */
+async function analyse(
   files: readonly SourceFile[],
   options: LintOptions,
   unread: Unread[],

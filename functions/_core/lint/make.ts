@@ -59,7 +59,7 @@ function poolsIn(
 }
 
 /** A Supabase client, with the rights that its key gives. */
-export function makeClient(evaluator: Evaluator, made: Made, where: "second" | "options"): Value[] {
+function makeClient(evaluator: Evaluator, made: Made, where: "second" | "options"): Value[] {
   const { node, module, context, args } = made;
   const keys: Value[] = [];
   const [, second, third] = args;

@@ -1,6 +1,6 @@
 import type { Table } from "../adopt/catalog.ts";
 import { foreignKeys, isTenanted, typeOf } from "../adopt/classify.ts";
-import { ident, literal } from "../adopt/names.ts";
+import { ident } from "../adopt/names.ts";
 import { type Actor, contextSettings, isBackEnd, type Session, sessionOf } from "./actors.ts";
 import {
   type Choices,
@@ -10,10 +10,8 @@ import {
   type Row,
   rowKey,
   type RowOptions,
-  tenantValue,
 } from "./row.ts";
 import { memberSlot, type Slot, SLOTS } from "./slots.ts";
-import type { Value } from "./values.ts";
 import { classOf, type World } from "./world.ts";
 
 export const VERBS = ["select", "insert", "update", "delete", "move", "truncate"] as const;
@@ -347,10 +345,4 @@ function movedSql(world: World, row: Row, to: Row): string {
 function existsSql(world: World, row: Row): string {
   const columns = unique([...keyOf(row), ...ownership(world, row)]);
   return `select 1 from ${row.table.id} where ${equals(row, columns)}`;
-}
-
-/** The value of a tenant as a literal, for sentences. */
-export function tenantText(world: World, choices: Choices, side: "a" | "b"): string {
-  const value: Value = tenantValue(world, choices, SLOTS[side]);
-  return value.raw ?? literal(value.sql);
 }

@@ -17,7 +17,7 @@ export type Sign = "+" | "." | "!" | "*" | "?" | " ";
  * The sign of one verb: `!` another tenant's row is open, `?` not known, `*` open by design, `+` one's own rows only,
  * `.` nothing, blank where the verb means nothing.
  */
-export function signOf(cells: readonly CellResult[]): Sign {
+function signOf(cells: readonly CellResult[]): Sign {
   if (cells.some((cell) => cell.leak)) return "!";
   if (cells.some((cell) => cell.result === "unknown")) return "?";
   if (cells.some((cell) => cell.result === "bypass")) return "*";

@@ -87,7 +87,7 @@ export function judgeCell(cell: Cell, answers: readonly Answer[]): CellResult {
 }
 
 /** TRUNCATE is not tried on a database in use: it would lock the table against everybody. Its grants say it. */
-export function judgeTruncate(world: World, plan: TablePlan, actor: Actor): CellResult {
+function judgeTruncate(world: World, plan: TablePlan, actor: Actor): CellResult {
   const base = { actor: actor.name, verb: "truncate" as const, target: "other" as const };
   if (actor.problem !== null) {
     return { ...base, result: "unknown", leak: false, detail: actor.problem };

@@ -6,7 +6,7 @@ import type { Repository, RepositoryFile } from "./repository.ts";
 import { conclude, type Evidence, type Outcome } from "./rule.ts";
 
 /** Where an ignore can be written besides comments. */
-export const IGNORE_FILE = "bulkhead-readiness.toml";
+const IGNORE_FILE = "bulkhead-readiness.toml";
 /** Nobody can answer for longer; as `bulkhead accept`. */
 const MOST_DAYS = 366;
 const LEAST_REASON = 10;

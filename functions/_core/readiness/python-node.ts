@@ -133,8 +133,3 @@ export function enclosing(node: PythonNode, ...types: string[]): PythonNode | nu
   }
   return null;
 }
-
-/** Whether a node is another or stands in it; both of one file. */
-export function isWithin(node: PythonNode, outer: PythonNode): boolean {
-  return node.start >= outer.start && node.end <= outer.end;
-}

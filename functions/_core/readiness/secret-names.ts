@@ -96,7 +96,7 @@ const HARMLESS = new Set([
 ]);
 
 /** `JWT_SECRET` and `jwtSecret` in capitals, split. */
-export function segmentsOf(name: string): string[] {
+function segmentsOf(name: string): string[] {
   return name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase().split(/[^A-Z0-9]+/).filter(
     Boolean,
   );

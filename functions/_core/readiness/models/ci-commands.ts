@@ -154,7 +154,7 @@ function addTask(repository: Repository, ci: Ci, task: Task, at: At): void {
 }
 
 /** Why the status of a command is lost in its own script. */
-export function softness(command: Command, shell: Shell, hasPipefail: boolean): string | null {
+function softness(command: Command, shell: Shell, hasPipefail: boolean): string | null {
   if (shell.commands.length > MOST_JUDGED) return "its script is too long to be judged";
   for (const { id, item, operators } of command.lists) {
     const or = operators.indexOf("||", item);

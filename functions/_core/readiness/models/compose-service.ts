@@ -55,7 +55,7 @@ export function textAt(service: Service, key: string, ...path: string[]): string
 export type Pair = Place & { name: string; value: string | null; parts: Part[] };
 
 /** Pairs of the last word each. */
-export function pairsAt(service: Service, key: string, ...path: string[]): Pair[] {
+function pairsAt(service: Service, key: string, ...path: string[]): Pair[] {
   const found = new Map<string, Pair>();
   for (const { file, node } of layered(service, key)) {
     const here = at(node, ...path);

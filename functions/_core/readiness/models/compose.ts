@@ -332,10 +332,3 @@ export function isStore(service: Service): boolean {
   const image = textAt(service, "image") ?? "";
   return buildOf(service, "") === null && STORES.test(image.split("@")[0] ?? "");
 }
-
-/** Whether a project runs an application, not only what one needs on a developer's machine. */
-export function runsApplication({ services }: Project): boolean {
-  return services.some((one) =>
-    !isStore(one) && !/adminer|pgadmin|mailhog|mailpit/i.test(textAt(one, "image") ?? "")
-  );
-}

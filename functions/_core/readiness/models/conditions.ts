@@ -172,7 +172,7 @@ function named(names: Names, file: CodeFile, name: string, looking: Looking): bo
 }
 
 /** The default of a settings class's field, null where there is none or more than one. */
-export function fieldDefault(
+function fieldDefault(
   names: Names,
   field: string,
 ): { file: CodeFile; value: Expr; line: number } | null {

@@ -51,7 +51,7 @@ function optionOf(
 const INTERPRETERS = /^(python[0-9.]*|node|deno|perl|ruby|php|bun)$/;
 
 /** Whether a command runs what comes through its standard input. */
-export function runsInput({ program, args }: Command): boolean {
+function runsInput({ program, args }: Command): boolean {
   const options = args.filter((one) => one.startsWith("-"));
   if (isShell(program)) {
     if (options.some((one) => /^-[a-z]*c/.test(one))) return false;

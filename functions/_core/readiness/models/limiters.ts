@@ -46,7 +46,7 @@ function isLimiterName(names: Names, file: CodeFile, written: string): boolean {
 }
 
 /** The limiter that a function asks, itself or two calls below. */
-export function limiterBelow(names: Names, start: { file: CodeFile; fn: Fn }): Limit | null {
+function limiterBelow(names: Names, start: { file: CodeFile; fn: Fn }): Limit | null {
   for (const { file, fn } of names.reach(start)) {
     if (NAMED.test(fn.name) && fn !== start.fn && !OTHER.test(fn.name)) {
       return { file, line: fn.line, what: fn.name, isOff: false };

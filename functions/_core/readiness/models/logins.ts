@@ -110,7 +110,7 @@ function dashed(name: string): string {
 }
 
 /** Whether the handler hands the credentials on. */
-export function isDelegated(repository: Repository, route: Route): boolean {
+function isDelegated(repository: Repository, route: Route): boolean {
   if (!route.handler) return false;
   const start = { file: route.handlerFile, fn: route.handler };
   const all = names(repository);

@@ -1,7 +1,6 @@
 import { type Module, scopeAt } from "../../lint/module.ts";
 import type { Binding } from "../../lint/scope.ts";
 import {
-  above,
   child,
   children,
   flag,
@@ -605,9 +604,4 @@ export function modeAt(node: Node, module: Module, all: Scripts): Mode {
     if (mode === "any") mode = one;
   }
   return mode;
-}
-
-/** The function that a node stands in, null at the top. */
-export function functionOf(node: Node): Node | null {
-  return above(node, isFunction);
 }

@@ -1,7 +1,7 @@
 import type { Evidence } from "../rule.ts";
 import type { Repository } from "../repository.ts";
 import { code, type CodeFile, type Expr, unreadCode } from "./code.ts";
-import { names, option, walk } from "./names.ts";
+import { names, option } from "./names.ts";
 import { routes } from "./routes.ts";
 
 const FRAMEWORKS =
@@ -60,11 +60,6 @@ export function place(
 ): Evidence {
   const file = typeof at.file === "string" ? at.file : at.file.path;
   return { kind, file, line: at.line, message, ...(severity ? { severity } : {}) };
-}
-
-/** What a value is made of, names of the same function and of settings followed a little. */
-export function textsIn(expr: Expr): string[] {
-  return [...walk(expr)].flatMap((one) => one.kind === "text" ? [one.value] : []);
 }
 
 /** How many processes answer at once, as far as deployment files say; null where they don't. */

@@ -10,7 +10,7 @@ const STOPS =
   /^(HTTPException|StarletteHTTPException|NotFound|Unauthorized|Forbidden|AuthenticationFailed|PermissionDenied|Http404)$/;
 
 /** What asks for so many characters refuses the words that stand in for a secret. */
-export const SHORTEST = 16;
+const SHORTEST = 16;
 
 /** Validators of settings, and conditions anywhere that stop the start, with the names they look at. */
 export function pythonGuards(python: Python, classes: readonly PythonClass[]): Guard[] {

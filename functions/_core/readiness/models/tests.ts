@@ -61,7 +61,7 @@ const isLibrary = (json: Record<string, unknown>) =>
   (json["main"] !== undefined || json["exports"] !== undefined) && json["scripts"] === undefined;
 
 /** Which language's tests a command runs, null where it runs none. */
-export function testsOf(command: Command): Language | "other" | null {
+function testsOf(command: Command): Language | "other" | null {
   const tool = toolOf(command);
   const { name } = tool;
   const own = testsOfTool(tool);

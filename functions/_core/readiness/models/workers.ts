@@ -208,12 +208,3 @@ function handlerOf(all: Names, file: CodeFile, value: Expr | undefined): Job["ha
   const found = all.define(file, value.name);
   return found?.kind === "function" ? { file: found.file, fn: found.fn } : null;
 }
-
-/** What a handler's own calls and names are, a step deep: for what to look for in it. */
-export function wordsOfHandler(
-  all: Names,
-  handler: NonNullable<Job["handler"]>,
-  steps = 1,
-): string[] {
-  return all.reach(handler, steps).flatMap(({ fn }) => fn.calls.map(({ callee }) => callee));
-}

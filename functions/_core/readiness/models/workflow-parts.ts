@@ -122,7 +122,7 @@ export function expressionsOf(value: string): Expression[] {
 }
 
 /** The contexts of an expression without its braces, as `if:` has it. */
-export function contextsOf(expression: string): string[] {
+function contextsOf(expression: string): string[] {
   const contexts: string[] = [];
   let name = "";
   const flush = () => {
