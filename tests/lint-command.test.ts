@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import {
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -10,12 +8,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import * as z from "zod";
 import { RULES } from "../functions/_core/lint/rules.ts";
 import { findSecrets } from "../functions/_core/lint/secrets.ts";
 import { jwt } from "./support/lint-fixtures.ts";
+import { bulkhead, type Ran, writeFiles } from "./support/project.ts";
 import { ROOT } from "./support/sql-files.ts";
 
 const homes: string[] = [];
@@ -25,34 +24,11 @@ after(() => homes.forEach((home) => rmSync(home, { recursive: true, force: true 
 function project(files: Record<string, string | Uint8Array>): string {
   const home = mkdtempSync(join(tmpdir(), "bulkhead-lint-"));
   homes.push(home);
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(home, path)), { recursive: true });
-    writeFileSync(join(home, path), content);
-  }
-  return home;
+  return writeFiles(home, files);
 }
 
-type Ended = { code: number; stdout: string; stderr: string };
-
-function lint(cwd: string, ...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const tsx = join(ROOT, "node_modules/tsx/dist/loader.mjs");
-    const child = spawn(process.execPath, [
-      "--import",
-      tsx,
-      join(ROOT, "scripts/cli.ts"),
-      "lint",
-      ...args,
-    ], {
-      cwd,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, FORCE_COLOR: "0" },
-    });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (data) => stdout += data);
-    child.stderr.on("data", (data) => stderr += data);
-    child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-  });
+function lint(cwd: string, ...args: string[]): Promise<Ran> {
+  return bulkhead(["lint", ...args], { cwd });
 }
 
 const IMPORT = 'import { createClient } from "@supabase/supabase-js";\n';

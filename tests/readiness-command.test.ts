@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import process from "node:process";
+import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { Command } from "commander";
 import { reportSchema } from "../functions/_core/readiness/report/contract.ts";
 import { RULES } from "../functions/_core/readiness/rules/index.ts";
 import { command } from "../scripts/readiness/readiness.ts";
+import { bulkhead, type Ran, writeFiles } from "./support/project.ts";
 import { ROOT } from "./support/sql-files.ts";
 
 const homes: string[] = [];
@@ -18,25 +17,11 @@ after(() => homes.forEach((home) => rmSync(home, { recursive: true, force: true 
 function project(files: Record<string, string>): string {
   const home = mkdtempSync(join(tmpdir(), "bulkhead-readiness-"));
   homes.push(home);
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(home, path)), { recursive: true });
-    writeFileSync(join(home, path), content);
-  }
-  return home;
+  return writeFiles(home, files);
 }
 
-type Ended = { code: number; stdout: string; stderr: string };
-
-function readiness(cwd: string, ...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const tsx = join(ROOT, "node_modules/tsx/dist/loader.mjs");
-    const cli = ["--import", tsx, join(ROOT, "scripts/cli.ts"), "readiness", ...args];
-    const child = spawn(process.execPath, cli, { cwd, stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (data) => stdout += data);
-    child.stderr.on("data", (data) => stderr += data);
-    child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-  });
+function readiness(cwd: string, ...args: string[]): Promise<Ran> {
+  return bulkhead(["readiness", ...args], { cwd });
 }
 
 /** The command without a process of its own: it throws what the process would report. */

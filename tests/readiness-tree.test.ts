@@ -1,21 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, realpathSync, rmSync, symlinkSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { readRepository, type TreeLimits } from "../functions/_core/adapters/readiness-tree.ts";
 import { GitIgnore } from "../functions/_core/lint/gitignore.ts";
+import { writeFiles } from "./support/project.ts";
 
 const homes: string[] = [];
 after(() => homes.forEach((home) => rmSync(home, { recursive: true, force: true })));
@@ -24,11 +16,7 @@ after(() => homes.forEach((home) => rmSync(home, { recursive: true, force: true 
 function folder(files: Record<string, string | Uint8Array>): string {
   const home = realpathSync(mkdtempSync(join(tmpdir(), "bulkhead-tree-")));
   homes.push(home);
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(home, path)), { recursive: true });
-    writeFileSync(join(home, path), content);
-  }
-  return home;
+  return writeFiles(home, files);
 }
 
 function git(home: string, ...args: string[]): void {

@@ -52,11 +52,21 @@ export function createProject(folder: string, files: Record<string, string> = {}
       "create table public.notes (id uuid primary key default gen_random_uuid(), tenant_id uuid not null, body text);\n",
     ...files,
   };
-  for (const [path, text] of Object.entries(all)) {
-    mkdirSync(dirname(join(project, path)), { recursive: true });
-    writeFileSync(join(project, path), text);
+  return writeFiles(project, all);
+}
+
+/**
+ * Write files below a folder, by path; answers the folder.
+ *
+ * @example
+ * const app = writeFiles(mkdtempSync(join(home, "app-")), { "src/a.ts": "export {};\n" });
+ */
+export function writeFiles(folder: string, files: Record<string, string | Uint8Array>): string {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
   }
-  return project;
+  return folder;
 }
 
 /** Every file below a folder with its text, by path with slashes. */
@@ -105,12 +115,14 @@ export function bulkhead(
   args: readonly string[],
   options: {
     kit?: string;
+    cwd?: string;
     env?: Record<string, string>;
     onStart?: (child: ChildProcess) => void;
   } = {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [join(options.kit ?? ROOT, "scripts/bin.mjs"), ...args], {
+      cwd: options.cwd,
       env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
