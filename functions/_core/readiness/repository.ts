@@ -28,7 +28,7 @@ export class Repository {
   readonly parsers: Parsers;
   readonly #byPath: ReadonlyMap<string, RepositoryFile>;
   readonly #made = new Map<string, unknown>();
-  readonly #unread: Unread[] = [];
+  readonly #unread = new Map<string, Unread>();
 
   constructor(files: readonly RepositoryFile[], parsers: Parsers) {
     this.files = files;
@@ -69,13 +69,12 @@ export class Repository {
 
   /** Note a part that no rule can look at; the same note once. */
   note(unread: Unread): void {
-    const isKnown = this.#unread.some((one) =>
-      one.file === unread.file && one.line === unread.line && one.reason === unread.reason
-    );
-    if (!isKnown) this.#unread.push(unread);
+    const { file, line, reason } = unread;
+    const key = `${file}\0${line}\0${reason}`;
+    if (!this.#unread.has(key)) this.#unread.set(key, unread);
   }
 
   get unread(): readonly Unread[] {
-    return this.#unread;
+    return [...this.#unread.values()];
   }
 }

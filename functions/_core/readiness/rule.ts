@@ -91,3 +91,12 @@ export function conclude(
   if (strengths.length > 0) return outcome("pass", strengths);
   return { ...otherwise, evidence: [] };
 }
+
+/** The evidence without what it says twice of one place. */
+export function unique(evidence: readonly Evidence[]): Evidence[] {
+  const seen = new Set<string>();
+  return evidence.filter(({ kind, file, line, message }) => {
+    const key = `${kind}\0${file}\0${line}\0${message}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}

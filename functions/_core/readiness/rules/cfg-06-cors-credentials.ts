@@ -9,7 +9,7 @@ import { isDevelopmentFile } from "../models/settings.ts";
 import type { PythonNode } from "../parsers.ts";
 import { type Arguments, argumentsOf, literalOf } from "../python-node.ts";
 import type { Repository } from "../repository.ts";
-import { conclude, type Evidence, type Rule } from "../rule.ts";
+import { conclude, type Evidence, type Rule, unique } from "../rule.ts";
 
 /** Any origin with credentials is every site that a user visits, acting as that user. */
 export const corsCredentials: Rule = {
@@ -237,12 +237,4 @@ function reflects(fn: Node): boolean {
   const body = child(fn, "body");
   return body?.type === "Identifier" && word(body, "name") === word(origin, "name") &&
     keyName(fn) !== "";
-}
-
-function unique(evidence: readonly Evidence[]): Evidence[] {
-  const seen = new Set<string>();
-  return evidence.filter(({ kind, file, line, message }) => {
-    const key = `${kind} ${file} ${line} ${message}`;
-    return !seen.has(key) && seen.add(key);
-  });
 }

@@ -2,7 +2,7 @@ import { type Call, code, type CodeFile, type Expr, type Fn, withCode } from "..
 import { last, literal, type Names, names, option, walk } from "../models/names.ts";
 import { hasServer, place, unreadSources } from "../models/servers.ts";
 import type { Repository } from "../repository.ts";
-import { conclude, type Evidence, type Rule } from "../rule.ts";
+import { conclude, type Evidence, type Rule, unique } from "../rule.ts";
 
 const HEADER =
   /^x[-_](\w+[-_])?(tenant|org|organi[sz]ation|workspace|account|company)([-_]?(id|slug|key|name))?$/i;
@@ -301,12 +301,4 @@ function mentions(expr: Expr, variables: ReadonlySet<string>): boolean {
     : [];
   if (expr.kind === "call" && variables.has(expr.call.callee.split(".")[0] ?? "")) return true;
   return parts.some((one) => mentions(one, variables));
-}
-
-function unique(evidence: readonly Evidence[]): Evidence[] {
-  const seen = new Set<string>();
-  return evidence.filter(({ kind, file, line, message }) => {
-    const key = `${kind} ${file} ${line} ${message}`;
-    return !seen.has(key) && seen.add(key);
-  });
 }

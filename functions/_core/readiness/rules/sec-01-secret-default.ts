@@ -1,6 +1,6 @@
 import { guardOf, type Setting, settingsOf } from "../models/settings.ts";
 import { redact } from "../redact.ts";
-import { conclude, type Evidence, type Rule } from "../rule.ts";
+import { conclude, type Evidence, type Rule, unique } from "../rule.ts";
 import {
   credentialsIn,
   isLocalHost,
@@ -112,12 +112,4 @@ function weigh({ name, style, file, owner, fallback }: Setting): Weight | null {
       remark: `${remark}: the service behind it refuses it`,
     }
     : { secret: text, evidence: { kind: "gap", severity: "p0" }, remark };
-}
-
-function unique(evidence: readonly Evidence[]): Evidence[] {
-  const seen = new Set<string>();
-  return evidence.filter(({ kind, file, line, message }) => {
-    const key = `${kind}\0${file}\0${line}\0${message}`;
-    return !seen.has(key) && seen.add(key);
-  });
 }

@@ -1,7 +1,7 @@
 import { directivesOf, isInlineHeld } from "../models/csp.ts";
 import { HOLE } from "../models/script-values.ts";
 import { at, webHeaders } from "../models/web.ts";
-import { conclude, type Evidence, type Rule } from "../rule.ts";
+import { conclude, type Evidence, type Rule, unique } from "../rule.ts";
 
 /** A policy that lets any script of the page run holds back nothing that was injected. */
 export const strictPolicy: Rule = {
@@ -63,11 +63,6 @@ export const strictPolicy: Rule = {
         }
       }
     }
-    const seen = new Set<string>();
-    const once = evidence.filter(({ file, line, message }) => {
-      const key = `${file}:${line} ${message}`;
-      return !seen.has(key) && seen.add(key);
-    });
-    return conclude(once, { status: "not-applicable", summary: "there is no policy" });
+    return conclude(unique(evidence), { status: "not-applicable", summary: "there is no policy" });
   },
 };
