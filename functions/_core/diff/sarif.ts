@@ -1,3 +1,4 @@
+import { sarif, uriOf } from "../sarif.ts";
 import type { Diff, Entry } from "./classify.ts";
 import { headline, values } from "./render.ts";
 import { RULES } from "./rules.ts";
@@ -17,26 +18,22 @@ export function diffSarif(
   options: { version: string; fallback: string },
 ): Record<string, unknown> {
   const ids = [...new Set([...RULES.map((one) => one.id), ...WHOLE])].sort();
-  return {
-    $schema: "https://json.schemastore.org/sarif-2.1.0.json",
-    version: "2.1.0",
-    runs: [{
-      tool: {
-        driver: {
-          name: "bulkhead diff",
-          semanticVersion: options.version,
-          rules: ids.map((id) => ({
-            id,
-            shortDescription: { text: id.replaceAll("_", " ") },
-            help: { text: "docs/diff.md" },
-          })),
-        },
+  return sarif({
+    tool: {
+      driver: {
+        name: "bulkhead diff",
+        semanticVersion: options.version,
+        rules: ids.map((id) => ({
+          id,
+          shortDescription: { text: id.replaceAll("_", " ") },
+          help: { text: "docs/diff.md" },
+        })),
       },
-      results: diff.entries.filter((one) => one.level !== "safe")
-        .map((one) => result(one, ids.indexOf(one.rule), options.fallback)),
-      properties: { counts: diff.counts },
-    }],
-  };
+    },
+    results: diff.entries.filter((one) => one.level !== "safe")
+      .map((one) => result(one, ids.indexOf(one.rule), options.fallback)),
+    properties: { counts: diff.counts },
+  });
 }
 
 function result(entry: Entry, ruleIndex: number, fallback: string): Record<string, unknown> {
@@ -50,7 +47,7 @@ function result(entry: Entry, ruleIndex: number, fallback: string): Record<strin
     message: { text: [`${headline(entry)}.`, entry.why, change].filter(Boolean).join(" ") },
     locations: [{
       physicalLocation: {
-        artifactLocation: { uri: where.file.split("/").map(encodeURIComponent).join("/") },
+        artifactLocation: { uri: uriOf(where.file) },
         region: { startLine: where.line },
       },
       logicalLocations: [{ fullyQualifiedName: entry.object, kind: entry.kind }],

@@ -1,3 +1,4 @@
+import { pascalCase, sarif } from "../sarif.ts";
 import type { Check, StatusReport } from "./contract.ts";
 
 const LEVEL = { critical: "error", warning: "warning", info: "note" } as const;
@@ -12,29 +13,25 @@ const LEVEL = { critical: "error", warning: "warning", info: "note" } as const;
 export function toSarif(report: StatusReport, version: string): Record<string, unknown> {
   const offending = report.checks.filter((check) => check.status !== "pass");
   const names = [...new Set(report.checks.map((check) => check.name))].sort();
-  return {
-    $schema: "https://json.schemastore.org/sarif-2.1.0.json",
-    version: "2.1.0",
-    runs: [{
-      tool: {
-        driver: {
-          name: "bulkhead",
-          semanticVersion: version,
-          rules: names.map((name) => rule(name, report.checks)),
-        },
+  return sarif({
+    tool: {
+      driver: {
+        name: "bulkhead",
+        semanticVersion: version,
+        rules: names.map((name) => rule(name, report.checks)),
       },
-      invocations: [{ executionSuccessful: true, endTimeUtc: report.checked_at }],
-      results: offending.map((check) => result(check, names.indexOf(check.name))),
-      properties: { verdict: report.verdict, database: report.database },
-    }],
-  };
+    },
+    invocations: [{ executionSuccessful: true, endTimeUtc: report.checked_at }],
+    results: offending.map((check) => result(check, names.indexOf(check.name))),
+    properties: { verdict: report.verdict, database: report.database },
+  });
 }
 
 function rule(name: string, checks: readonly Check[]): Record<string, unknown> {
   const first = checks.find((check) => check.name === name);
   return {
     id: name,
-    name: name.split("_").map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(""),
+    name: pascalCase(name),
     shortDescription: { text: first?.title ?? name },
     defaultConfiguration: { level: LEVEL[first?.severity ?? "warning"] },
     help: { text: `docs/checks/${name}.md` },

@@ -1,7 +1,7 @@
+import { fingerprints } from "../../fingerprint.ts";
 import type { Audit } from "../audit.ts";
 import type { Repository } from "../repository.ts";
 import type { Report, ReportRule } from "./contract.ts";
-import { fingerprints } from "./fingerprint.ts";
 import { risksOf } from "./risks.ts";
 import { scoreAreas } from "./score.ts";
 import { decide, maturityOf } from "./verdict.ts";
@@ -48,7 +48,7 @@ export function reportOf(
       message: one.message,
       ...(one.severity ? { severity: one.severity } : {}),
       ...(one.ignored ? { ignored: one.ignored } : {}),
-      fingerprint: fingerprint(rule.id, one),
+      fingerprint: fingerprint(rule.id, one.file, one.message),
     })),
   }));
   const weighing = (severity: ReportRule["severity"]) =>

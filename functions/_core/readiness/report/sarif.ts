@@ -1,3 +1,4 @@
+import { pascalCase, sarif, uriOf } from "../../sarif.ts";
 import type { Severity } from "../rule.ts";
 import type { Report } from "./contract.ts";
 
@@ -29,64 +30,58 @@ export function renderSarif(report: Report): Record<string, unknown> {
         : []
     )
   ).toSorted((a, b) => (a.severity < b.severity ? -1 : a.severity > b.severity ? 1 : 0));
-  return {
-    $schema: "https://json.schemastore.org/sarif-2.1.0.json",
-    version: "2.1.0",
-    runs: [{
-      tool: {
-        driver: {
-          name: "bulkhead-readiness",
-          semanticVersion: report.tool_version,
-          rules: report.rules.map(({ id, name, title, remedy, rated, area, confidence }) => ({
-            id,
-            name: name.split("-").map((word) => word.charAt(0).toUpperCase() + word.slice(1))
-              .join(""),
-            shortDescription: { text: title },
-            help: { text: `${remedy}. bulkhead readiness --explain ${id}` },
-            defaultConfiguration: { level: LEVEL[rated] },
-            properties: { tags: [area], precision: confidence, "security-severity": SCORE[rated] },
-          })),
-        },
-      },
-      columnKind: "utf16CodeUnits",
-      originalUriBaseIds: { SRCROOT: { description: { text: "the root of the repository" } } },
-      invocations: [{
-        executionSuccessful: true,
-        toolExecutionNotifications: report.unread.map(({ file, line, reason }) => ({
-          level: "warning",
-          message: { text: reason },
-          locations: [location(known.has(file) ? file : fallback, line ?? 1)],
+  return sarif({
+    tool: {
+      driver: {
+        name: "bulkhead-readiness",
+        semanticVersion: report.tool_version,
+        rules: report.rules.map(({ id, name, title, remedy, rated, area, confidence }) => ({
+          id,
+          name: pascalCase(name),
+          shortDescription: { text: title },
+          help: { text: `${remedy}. bulkhead readiness --explain ${id}` },
+          defaultConfiguration: { level: LEVEL[rated] },
+          properties: { tags: [area], precision: confidence, "security-severity": SCORE[rated] },
         })),
-      }],
-      results: open.slice(0, MOST).map(({ rule, ruleIndex, evidence, severity }) => ({
-        ruleId: rule.id,
-        ruleIndex,
-        level: LEVEL[severity],
-        message: { text: `${evidence.message}. To resolve: ${rule.remedy}` },
-        locations: [
-          known.has(evidence.file)
-            ? location(evidence.file, evidence.line ?? 1)
-            : location(fallback, 1),
-        ],
-        partialFingerprints: { "bulkheadReadiness/v1": evidence.fingerprint },
-        ...(evidence.ignored
-          ? {
-            suppressions: [{
-              kind: "external",
-              justification: `${evidence.ignored.reason} (until ${evidence.ignored.until})`,
-            }],
-          }
-          : {}),
+      },
+    },
+    columnKind: "utf16CodeUnits",
+    originalUriBaseIds: { SRCROOT: { description: { text: "the root of the repository" } } },
+    invocations: [{
+      executionSuccessful: true,
+      toolExecutionNotifications: report.unread.map(({ file, line, reason }) => ({
+        level: "warning",
+        message: { text: reason },
+        locations: [location(known.has(file) ? file : fallback, line ?? 1)],
       })),
     }],
-  };
+    results: open.slice(0, MOST).map(({ rule, ruleIndex, evidence, severity }) => ({
+      ruleId: rule.id,
+      ruleIndex,
+      level: LEVEL[severity],
+      message: { text: `${evidence.message}. To resolve: ${rule.remedy}` },
+      locations: [
+        known.has(evidence.file)
+          ? location(evidence.file, evidence.line ?? 1)
+          : location(fallback, 1),
+      ],
+      partialFingerprints: { "bulkheadReadiness/v1": evidence.fingerprint },
+      ...(evidence.ignored
+        ? {
+          suppressions: [{
+            kind: "external",
+            justification: `${evidence.ignored.reason} (until ${evidence.ignored.until})`,
+          }],
+        }
+        : {}),
+    })),
+  });
 }
 
 function location(file: string, line: number): Record<string, unknown> {
-  const uri = file.split("/").map(encodeURIComponent).join("/");
   return {
     physicalLocation: {
-      artifactLocation: { uri, uriBaseId: "SRCROOT" },
+      artifactLocation: { uri: uriOf(file), uriBaseId: "SRCROOT" },
       region: { startLine: line },
     },
   };

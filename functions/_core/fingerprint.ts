@@ -1,15 +1,14 @@
 /**
- * What stays the same of a place when lines move: its rule, its file and what is said of it; the second of its kind is
- * another.
+ * What stays the same of a place when lines move, made of what is said of it; the second of its kind is another.
  *
  * @example
  * const fingerprint = fingerprints();
- * fingerprint("SEC-01", evidence); // "9c1f0c3e51aa02bd:0"
+ * fingerprint("SEC-01", "app/settings.py", "secret_key has a default"); // "9c1f0c3e51aa02bd:0"
  */
-export function fingerprints(): (rule: string, place: { file: string; message: string }) => string {
+export function fingerprints(): (...parts: string[]) => string {
   const seen = new Map<string, number>();
-  return (rule, { file, message }) => {
-    const key = `${rule}\0${file}\0${message}`;
+  return (...parts) => {
+    const key = parts.join("\0");
     const nth = seen.get(key) ?? 0;
     seen.set(key, nth + 1);
     let [a, b] = [0x811c9dc5, 0x01000193];
