@@ -2,7 +2,7 @@ import type { Activity } from "./activity.ts";
 import { activityHtml } from "./activity-html.ts";
 import type { Check, PublicStatus, StatusReport, Verdict } from "./contract.ts";
 import { ageOf, escapeHtml, timeHtml } from "./escape.ts";
-import { EMBLEM, STYLE } from "./html-style.ts";
+import { htmlPage } from "./html-page.ts";
 import { passTitle, publicSummary, type Section, sections } from "./summary.ts";
 
 const HEADLINE: Record<Verdict, string> = { green: "Green", red: "Red", unknown: "Unknown" };
@@ -47,21 +47,9 @@ export function renderPublicHtml(summary: PublicStatus): string {
 
 function page(summary: PublicStatus, meta: string, body: string): string {
   const { verdict, counts } = summary;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${HEADLINE[verdict]} · Bulkhead status</title>
-<link rel="icon" href="data:,">
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<p class="brand">${EMBLEM} Bulkhead</p>
-<header class="hero ${verdict}">
+  return htmlPage({
+    title: `${HEADLINE[verdict]} · Bulkhead status`,
+    body: `<header class="hero ${verdict}">
 <h1>${HEADLINE[verdict]}</h1>
 <p>${sentence(summary)}</p>
 <p class="meta">${meta}</p>
@@ -69,12 +57,10 @@ function page(summary: PublicStatus, meta: string, body: string): string {
 <ul class="tiles" aria-label="Categories">
 ${summary.categories.map(tile).join("\n")}
 </ul>
-${body}
-<footer>${counts.pass} pass, ${counts.fail} fail, ${counts.unknown} unknown. A check that could not be evaluated is unknown, never green.</footer>
-</main>
-</body>
-</html>
-`;
+${body}`,
+    footer:
+      `${counts.pass} pass, ${counts.fail} fail, ${counts.unknown} unknown. A check that could not be evaluated is unknown, never green.`,
+  });
 }
 
 function sentence({ verdict, counts }: PublicStatus): string {

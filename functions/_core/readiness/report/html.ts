@@ -1,5 +1,5 @@
 import { escapeHtml as text, timeHtml } from "../../status/escape.ts";
-import { EMBLEM, STYLE } from "../../status/html-style.ts";
+import { htmlPage } from "../../status/html-page.ts";
 import type { Answer, AreaScore, Report, ReportEvidence, ReportRule } from "./contract.ts";
 import {
   ANSWER,
@@ -22,7 +22,6 @@ const COLOUR: Record<Answer["answer"], string> = {
 };
 const CHIP = { fail: "Fail", warn: "Warn", unknown: "Unknown" } as const;
 
-/** What this page has and the status page has not. */
 const OWN_STYLE = `
 .hero.answers { border: 1px solid var(--line); color: var(--text); }
 .tiles { grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }
@@ -45,14 +44,12 @@ details > summary { cursor: pointer; color: var(--soft); margin-bottom: .6rem; }
 `;
 
 /**
- * The report as one page without any external resource or script: opened from disk, mailed or printed it looks the
- * same. The list of files is folded on a screen and left out on paper, where it would be most of the pages.
+ * The report as one page. The list of files is folded on a screen and left out on paper, where it would be most of the pages.
  *
  * @example
  * await writeFile("readiness.html", renderHtml(report));
  */
 export function renderHtml(report: Report): string {
-  const title = `Readiness of ${report.repository}`;
   const body = [
     hero(report),
     areas(report),
@@ -69,26 +66,13 @@ export function renderHtml(report: Report): string {
     notApplicable(report),
     files(report),
   ].filter((part) => part !== "");
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${text(title)} · Bulkhead</title>
-<link rel="icon" href="data:,">
-<style>${STYLE}${OWN_STYLE}</style>
-</head>
-<body>
-<main>
-<p class="brand">${EMBLEM} Bulkhead</p>
-${body.join("\n")}
-<footer>A rule passes on evidence alone: what was not found, or could not be read, is unknown. A score hides more than it shows; read the rules.</footer>
-</main>
-</body>
-</html>
-`;
+  return htmlPage({
+    title: `Readiness of ${text(report.repository)} · Bulkhead`,
+    style: OWN_STYLE,
+    body: body.join("\n"),
+    footer:
+      "A rule passes on evidence alone: what was not found, or could not be read, is unknown. A score hides more than it shows; read the rules.",
+  });
 }
 
 function hero(report: Report): string {
