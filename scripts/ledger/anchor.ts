@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import * as z from "zod";
 import { BulkheadError } from "../../functions/_core/errors.ts";
+import { parseJson } from "../../functions/_core/json.ts";
 
 const HEAD = /^[0-9a-f]{64}$/;
 const head = z.string().regex(HEAD);
@@ -35,18 +36,10 @@ export async function readAnchor(value: string): Promise<string> {
   }
   const found = HEAD.test(content.trim().toLowerCase())
     ? content.trim().toLowerCase()
-    : holders.safeParse(parse(content)).data;
+    : holders.safeParse(parseJson(content)).data;
   if (found !== undefined) return found;
   throw new BulkheadError("BH_ANCHOR", `Cannot read the anchor "${value}": it holds no head`, {
     kind: "usage",
     hint: "a manifest has it as auditHead; one that was written before the first seal has none",
   });
-}
-
-function parse(content: string): unknown {
-  try {
-    return JSON.parse(content);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "../json.ts";
 
 /** What the first line of an export says of itself. */
 export const FORMAT = "bulkhead-audit-export";
@@ -88,9 +89,5 @@ const erasure = z.object({
 
 /** What a record of an erasure took away; null when its text is none. */
 export function parseErasure(metadata: string | null): z.infer<typeof erasure> | null {
-  try {
-    return erasure.safeParse(JSON.parse(metadata ?? "")).data ?? null;
-  } catch {
-    return null;
-  }
+  return erasure.safeParse(parseJson(metadata ?? "")).data ?? null;
 }

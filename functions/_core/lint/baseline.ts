@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
+import { parseJson } from "../json.ts";
 import type { Finding } from "./finding.ts";
 
 /** What was there when the linter came: by rule, file and the text of the line, so that lines may move. */
@@ -43,13 +44,7 @@ export function makeBaseline(findings: readonly Finding[]): Baseline {
 
 /** Read a baseline. @throws BulkheadError `BH_LINT_BASELINE` when it is none. */
 export function parseBaseline(text: string, path: string): Baseline {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = null;
-  }
-  const parsed = baselineSchema.safeParse(json);
+  const parsed = baselineSchema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
   throw new BulkheadError(
     "BH_LINT_BASELINE",

@@ -1,3 +1,5 @@
+import { parseJson } from "../json.ts";
+
 /**
  * Parse JSON as tsconfig.json and deno.jsonc have it: with comments and trailing commas. Null when it is neither.
  *
@@ -12,11 +14,7 @@ export function parseJsonc(text: string): unknown {
     /("(?:[^"\\\n]|\\.)*")|,(\s*[}\]])/g,
     (_, quoted?: string, end?: string) => quoted ?? end ?? "",
   );
-  try {
-    return JSON.parse(plain);
-  } catch {
-    return null;
-  }
+  return parseJson(plain) ?? null;
 }
 
 /** A field of something parsed, undefined when there is none. */

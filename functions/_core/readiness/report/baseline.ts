@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { BulkheadError } from "../../errors.ts";
+import { parseJson } from "../../json.ts";
 import type { Report } from "./contract.ts";
 import { type OpenPlace, openPlaces } from "./open-places.ts";
 
@@ -35,13 +36,7 @@ export function makeBaseline(report: Report): Baseline {
 
 /** Read a baseline. @throws BulkheadError `BH_READINESS_BASELINE` when it is none. */
 export function parseBaseline(text: string, path: string): Baseline {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = null;
-  }
-  const parsed = baselineSchema.safeParse(json);
+  const parsed = baselineSchema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
   throw new BulkheadError(
     "BH_READINESS_BASELINE",

@@ -1,4 +1,5 @@
 import { BulkheadError } from "../../errors.ts";
+import { parseJson } from "../../json.ts";
 import { type Report, reportSchema } from "./contract.ts";
 import { openPlaces } from "./open-places.ts";
 
@@ -35,13 +36,7 @@ export function sinceReport(report: Report, earlier: Report): NonNullable<Report
 
 /** Read a report of `--json`. @throws BulkheadError `BH_READINESS_SINCE` when it is none. */
 export function parseReport(text: string, path: string): Report {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = null;
-  }
-  const parsed = reportSchema.safeParse(json);
+  const parsed = reportSchema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
   throw new BulkheadError(
     "BH_READINESS_SINCE",
