@@ -1,8 +1,8 @@
 import process from "node:process";
 import * as z from "zod";
 import type { Sql } from "../../functions/_core/adapters/postgres.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { changeOf, cut, ledgerValues, plain } from "../../functions/_core/ledger/event-line.ts";
-import { plural } from "../backup/progress.ts";
 import { colours, widthOf } from "./print.ts";
 
 /** What to undo, as `bulkhead.undo_plan()` takes it. */
@@ -107,7 +107,7 @@ export function printPlan(steps: readonly Step[], options: { rows: number; wide?
   }
   if (ordered.length > options.rows) {
     process.stdout.write(
-      dim(`… and ${plural(ordered.length - options.rows, "row")} more (--rows)\n`),
+      dim(`… and ${counted(ordered.length - options.rows, "row")} more (--rows)\n`),
     );
   }
 }

@@ -1,9 +1,9 @@
 import process from "node:process";
 import { Command, Option } from "commander";
 import type { Sql } from "../../functions/_core/adapters/postgres.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import { exactString } from "../../functions/_core/ledger/exact-json.ts";
-import { plural } from "../backup/progress.ts";
 import { openDatabase } from "../cli/database.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { whole } from "./audit-list.ts";
@@ -91,7 +91,7 @@ function show(steps: readonly Step[], options: Options): void {
     process.stdout.write("Nothing to undo: every row is as it was before\n");
     return;
   }
-  process.stdout.write(`Plan ${first.digest}: ${plural(steps.length, "row")}\n`);
+  process.stdout.write(`Plan ${first.digest}: ${counted(steps.length, "row")}\n`);
   printPlan(steps, { rows: rowsOf(options.rows), wide: options.wide ?? false });
   if (options.apply) return;
   const owned = steps.filter(({ state }) => state === "conflict").length;
@@ -101,7 +101,7 @@ function show(steps: readonly Step[], options: Options): void {
   );
   if (owned + blocked > 0) {
     process.stderr.write(
-      `${plural(owned + blocked, "row")} in the way: leave them with --conflicts skip` +
+      `${counted(owned + blocked, "row")} in the way: leave them with --conflicts skip` +
         (owned > 0 ? ", or take later writes back too with --conflicts overwrite\n" : "\n"),
     );
   } else process.stderr.write(`Do it with --apply ${first.digest}\n`);
@@ -110,7 +110,7 @@ function show(steps: readonly Step[], options: Options): void {
 function report(done: readonly Applied[]): void {
   for (const { tenant, table, action, rows } of done) {
     const past = { insert: "inserted", update: "set back", delete: "deleted" }[action] ?? action;
-    process.stdout.write(`${plural(rows, "row")} of ${table} ${past} (${tenant})\n`);
+    process.stdout.write(`${counted(rows, "row")} of ${table} ${past} (${tenant})\n`);
   }
   if (done.length === 0) process.stdout.write("Nothing was left to do\n");
 }

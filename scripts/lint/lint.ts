@@ -8,6 +8,7 @@ import { parseScript } from "../../functions/_core/adapters/lint-parser.ts";
 import { parseSql } from "../../functions/_core/adapters/lint-sql.ts";
 import { readTree } from "../../functions/_core/adapters/lint-tree.ts";
 import { type Config, parseConfig } from "../../functions/_core/adopt/config.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import {
   type Baseline,
@@ -129,18 +130,14 @@ function print(
 function summary({ findings, unread, files, ignored }: LintResult, old: number): string {
   const count = (severity: string) => findings.filter((one) => one.severity === severity).length;
   const parts = [
-    plural(count("error"), "error"),
-    plural(count("warning"), "warning"),
+    counted(count("error"), "error"),
+    counted(count("warning"), "warning"),
     `${count("info")} listed`,
     ...(old > 0 ? [`${old} known`] : []),
     ...(ignored > 0 ? [`${ignored} ignored with a reason`] : []),
     ...(unread.length > 0 ? [`${unread.length} unknown`] : []),
   ];
-  return wrap(`${plural(files, "file")}: ${parts.join(", ")}`, 0).join("\n");
-}
-
-function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
+  return wrap(`${counted(files, "file")}: ${parts.join(", ")}`, 0).join("\n");
 }
 
 function listRules(options: Options): void {
@@ -208,7 +205,7 @@ async function writeBaseline(options: Options, result: LintResult): Promise<void
   await writeWhole(path, `${JSON.stringify(baseline, null, 2)}\n`);
   const total = baseline.findings.reduce((sum, one) => sum + one.count, 0);
   process.stderr.write(
-    `${plural(total, "finding")} in ${path}; fix them one by one, new ones fail from now on\n`,
+    `${counted(total, "finding")} in ${path}; fix them one by one, new ones fail from now on\n`,
   );
   process.exitCode = result.unread.length > 0 ? EXIT.unknown : EXIT.ok;
 }

@@ -1,5 +1,6 @@
 import { Cron } from "croner";
 import postgres from "postgres";
+import { counted } from "../../functions/_core/counted.ts";
 import { messageOf } from "../../functions/_core/errors.ts";
 
 /** One run of a job, as cron.job_run_details has it, and when it was due. */
@@ -134,7 +135,7 @@ function tag(result: unknown): string {
   const all = Array.isArray(result) && Array.isArray(result[0]) ? result : [result];
   const final = all.at(-1) as { command?: string; count?: number | null } | undefined;
   const count = final?.count ?? 0;
-  if (final?.command === "SELECT") return `${count} row${count === 1 ? "" : "s"}`;
+  if (final?.command === "SELECT") return counted(count, "row");
   if (final?.command === "INSERT") return `INSERT 0 ${count}`;
   return [final?.command, final?.count ?? undefined].filter((part) => part !== undefined).join(" ");
 }

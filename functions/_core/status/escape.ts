@@ -1,3 +1,5 @@
+import { counted } from "../counted.ts";
+
 /**
  * Text as it may stand in HTML, attributes included.
  *
@@ -24,7 +26,7 @@ export function ageOf(from: string, to: string): string {
   const seconds = Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
   for (const [unit, size] of UNITS) {
     const count = Math.floor(seconds / size);
-    if (count >= 1) return `${count} ${unit}${count === 1 ? "" : "s"}`;
+    if (count >= 1) return counted(count, unit);
   }
   return "less than a minute";
 }

@@ -1,10 +1,10 @@
+import { counted } from "../../counted.ts";
 import { escapeHtml as text, timeHtml } from "../../status/escape.ts";
 import { htmlPage } from "../../status/html-page.ts";
 import type { Answer, AreaScore, Report, ReportEvidence, ReportRule } from "./contract.ts";
 import {
   ANSWER,
   AREA_TITLES,
-  counted,
   coverageText,
   GAP_TITLES,
   ignoredEvidence,

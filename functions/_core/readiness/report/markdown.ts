@@ -1,9 +1,9 @@
+import { counted } from "../../counted.ts";
 import { markdownCode as code, markdownText as text } from "../../markdown-text.ts";
 import type { Report, ReportEvidence, ReportRule } from "./contract.ts";
 import {
   ANSWER,
   AREA_TITLES,
-  counted,
   coverageText,
   GAP_TITLES,
   ignoredEvidence,

@@ -1,10 +1,10 @@
+import { counted } from "../../counted.ts";
 import { clip, type Paint, painter, plain, wrap } from "../../terminal-text.ts";
 import type { Severity } from "../rule.ts";
 import type { Answer, AreaScore, Report, ReportRule } from "./contract.ts";
 import {
   ANSWER,
   AREA_TITLES,
-  counted,
   coverageText,
   GAP_TITLES,
   ignoredEvidence,

@@ -83,8 +83,3 @@ export function ignoredEvidence(
 export function placeText({ file, line }: { file: string; line: number | null }): string {
   return line === null ? file : `${file}:${line}`;
 }
-
-/** As "1 file" or "2 files". */
-export function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
-}

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { type PythonModule, pythonOf } from "../models/python.ts";
 import type { PythonNode } from "../parsers.ts";
 import { stringOf } from "../python-node.ts";
@@ -105,9 +106,7 @@ function headsOf(
       kind: "strength",
       file: head.path,
       line: head.line,
-      message: `${revisions.length} revision${
-        revisions.length === 1 ? "" : "s"
-      }, one head (${head.id})`,
+      message: `${counted(revisions.length, "revision")}, one head (${head.id})`,
     });
   }
   if (heads.length === 0) {
