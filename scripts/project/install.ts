@@ -196,3 +196,16 @@ function sinceUninstall(names: readonly string[]): string[] {
   const last = names.findLastIndex((name) => /^\d{14}_bulkhead_uninstall\.sql$/.test(name));
   return names.slice(last + 1).filter((name) => /^\d{14}_/.test(name));
 }
+
+/** A file that the kit wrote goes; one that somebody changed stays, for the reason. */
+export function planRemovedFile(
+  project: string,
+  path: string,
+  { lock, reason }: { lock: Lock; reason: string },
+  plan: Plan,
+): void {
+  const before = textOf(project, path);
+  if (before === null) return;
+  if (sha256(before) === lock.files[path]) plan.changes.push({ path, before, after: null });
+  else plan.conflicts.push({ path, reason, blocking: false });
+}

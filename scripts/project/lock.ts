@@ -46,6 +46,22 @@ export function readLock(project: string): Lock | undefined {
   }
 }
 
+/**
+ * The record of a project that must have one.
+ *
+ * @example
+ * const lock = needLock(project, { cannot: `upgrade "${project}"`, hint: "bulkhead init" });
+ * @throws BulkheadError `BH_NO_PROJECT` where the kit was never installed.
+ */
+export function needLock(project: string, says: { cannot: string; hint: string }): Lock {
+  const lock = readLock(project);
+  if (lock !== undefined) return lock;
+  throw new BulkheadError("BH_NO_PROJECT", `Cannot ${says.cannot}: it has no ${LOCK_PATH}`, {
+    kind: "usage",
+    hint: says.hint,
+  });
+}
+
 /** The text of the record: the same installation is always the same text. */
 export function lockText(lock: Lock): string {
   const files = Object.fromEntries(Object.entries(lock.files).sort(([a], [b]) => a < b ? -1 : 1));

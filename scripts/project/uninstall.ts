@@ -6,8 +6,8 @@ import { openDatabase } from "../cli/database.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { removeFromConfig } from "./config-toml.ts";
 import { textOf } from "./files.ts";
-import { sha256 } from "./kit.ts";
-import { LOCK_PATH, readLock } from "./lock.ts";
+import { planRemovedFile } from "./install.ts";
+import { LOCK_PATH, needLock } from "./lock.ts";
 import {
   carryOut,
   CONFIG,
@@ -86,22 +86,12 @@ async function run(options: Options): Promise<void> {
 
 /** The migrations stay: the database remembers them, and `supabase db push` compares. */
 function planRemoval(project: string, plan: Plan): void {
-  const lock = readLock(project);
-  if (lock === undefined) {
-    throw new BulkheadError(
-      "BH_NO_PROJECT",
-      `Cannot remove files from "${project}": it has no ${LOCK_PATH}`,
-      {
-        kind: "usage",
-        hint: "only what bulkhead init recorded is removed",
-      },
-    );
-  }
-  for (const [path, installed] of Object.entries(lock.files)) {
-    const before = textOf(project, path);
-    if (before === null) continue;
-    if (sha256(before) === installed) plan.changes.push({ path, before, after: null });
-    else plan.conflicts.push({ path, reason: "you changed it; it stays", blocking: false });
+  const lock = needLock(project, {
+    cannot: `remove files from "${project}"`,
+    hint: "only what bulkhead init recorded is removed",
+  });
+  for (const path of Object.keys(lock.files)) {
+    planRemovedFile(project, path, { lock, reason: "you changed it; it stays" }, plan);
   }
   const before = textOf(project, CONFIG) ?? "";
   const { text, left } = removeFromConfig(before);

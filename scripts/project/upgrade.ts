@@ -1,10 +1,9 @@
 import { Command } from "commander";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
-import { textOf } from "./files.ts";
-import { kitFiles, planConfig, planFiles, planLock, sqlFiles } from "./install.ts";
+import { kitFiles, planConfig, planFiles, planLock, planRemovedFile, sqlFiles } from "./install.ts";
 import { type Kit, readKit, sha256 } from "./kit.ts";
-import { type Lock, LOCK_PATH, readLock } from "./lock.ts";
+import { type Lock, needLock } from "./lock.ts";
 import {
   carryOut,
   checkFunctionFolders,
@@ -48,17 +47,10 @@ export function command(): Command {
 
 function run(options: PlanOptions & { done: string[] }): void {
   const project = findProject(options.dir);
-  const lock = readLock(project);
-  if (lock === undefined) {
-    throw new BulkheadError(
-      "BH_NO_PROJECT",
-      `Cannot upgrade "${project}": it has no ${LOCK_PATH}`,
-      {
-        kind: "usage",
-        hint: "bulkhead init, from the version that was installed",
-      },
-    );
-  }
+  const lock = needLock(project, {
+    cannot: `upgrade "${project}"`,
+    hint: "bulkhead init, from the version that was installed",
+  });
   const kit = readKit();
   if (isOlder(kit.version, lock.version)) {
     throw new BulkheadError(
@@ -83,7 +75,11 @@ function run(options: PlanOptions & { done: string[] }): void {
   const hadWorkflows = Object.keys(lock.files).some((path) => path.startsWith(".github/"));
   const files = kitFiles(project, kit, { workflows: hadWorkflows }, plan);
   planFiles(project, files, lock, { force: options.force === true }, plan);
-  planRemovedFiles(project, lock, new Set(files.map(({ path }) => path)), plan);
+  const kept = new Set(files.map(({ path }) => path));
+  for (const path of Object.keys(lock.files).filter((path) => !kept.has(path))) {
+    const reason = "you changed it, and the kit no longer has it; it stays";
+    planRemovedFile(project, path, { lock, reason }, plan);
+  }
   const config = planConfig(project, plan);
   for (const drop of upgrade.removed) {
     plan.notes.push(`No longer part of the kit; drop it yourself when nothing uses it: ${drop}`);
@@ -143,28 +139,6 @@ ${listed(upgrade.changed)}${
 set local lock_timeout = '10s';
 
 ${upgrade.statements.map((text) => `${text};\n`).join("\n")}`;
-}
-
-/** A file that the kit no longer has goes, unless somebody changed it. */
-function planRemovedFiles(
-  project: string,
-  lock: Lock,
-  kept: ReadonlySet<string>,
-  plan: Plan,
-): void {
-  for (const [path, installed] of Object.entries(lock.files)) {
-    if (kept.has(path)) continue;
-    const before = textOf(project, path);
-    if (before === null) continue;
-    if (sha256(before) === installed) plan.changes.push({ path, before, after: null });
-    else {
-      plan.conflicts.push({
-        path,
-        blocking: false,
-        reason: "you changed it, and the kit no longer has it; it stays",
-      });
-    }
-  }
 }
 
 if (isMain(import.meta.url)) await runCli(command());
