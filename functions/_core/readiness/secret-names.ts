@@ -1,3 +1,5 @@
+import { segments } from "./segments.ts";
+
 /** What a secret guards: keys that sign or encrypt, the first administrator, a service behind the application, or another's. */
 export type SecretRole = "signing" | "administrator" | "service" | "other";
 
@@ -95,13 +97,6 @@ const HARMLESS = new Set([
   ],
 ]);
 
-/** `JWT_SECRET` and `jwtSecret` in capitals, split. */
-function segmentsOf(name: string): string[] {
-  return name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase().split(/[^A-Z0-9]+/).filter(
-    Boolean,
-  );
-}
-
 /**
  * Whether a name says that its value is a secret, by its words: `STRIPE_API_KEY` is one, `API_KEY_HEADER`,
  * `TOKEN_URL`, `PUBLISHABLE_KEY` and `MAX_TOKENS` are none.
@@ -110,7 +105,7 @@ function segmentsOf(name: string): string[] {
  * isSecretName("jwtSecret"); // true
  */
 export function isSecretName(name: string): boolean {
-  const words = segmentsOf(name);
+  const words = segments(name);
   while (words.length > 1 && (TAIL.has(words.at(-1) ?? "") || /^\d+$/.test(words.at(-1) ?? ""))) {
     words.pop();
   }
@@ -150,7 +145,7 @@ const SERVICES = [
 
 /** What a secret of this name guards. */
 export function roleOf(name: string): SecretRole {
-  const words = new Set(segmentsOf(name));
+  const words = new Set(segments(name));
   const has = (...some: string[]) => some.some((word) => words.has(word));
   if (has("PASSWORD", "PASSWD", "PWD", "PASS")) {
     return has("SUPERUSER", "ADMIN", "ROOT", "ADMINISTRATOR") &&
@@ -208,7 +203,7 @@ export function isNameLike(value: string, name: string): boolean {
   ) {
     return !isPlaceholder(value);
   }
-  return segmentsOf(value).join("_") === segmentsOf(name).join("_") && value !== name.toLowerCase();
+  return segments(value).join("_") === segments(name).join("_") && value !== name.toLowerCase();
 }
 
 const ADDRESS = /^[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:([^\s/@]+)@([^\s/:?#]*)/i;

@@ -1,3 +1,5 @@
+import { segments } from "../segments.ts";
+
 const SECRET = new Set(
   "SECRET SECRETS PASSWORD PASSWORDS PASSWD PASSPHRASE PWD PASS TOKEN KEY APIKEY CREDENTIAL CREDENTIALS SALT JWT"
     .split(" "),
@@ -10,17 +12,6 @@ const NOT = new Set(
     "PATTERN REGEX LOCATION ROTATION REUSE STRENGTH SITE APP WINDOW STORE BACKEND CLASS ATTRIBUTE LEEWAY SCOPE " +
     "BUDGET MODEL TOKENS").split(" "),
 );
-
-/**
- * The words of a name: `JWT_SecretKey` is JWT, SECRET and KEY.
- *
- * @example
- * segments("jwtSecretKey"); // ["JWT", "SECRET", "KEY"]
- */
-export function segments(name: string): string[] {
-  return name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase().split(/[^A-Z0-9]+/)
-    .filter((one) => one !== "");
-}
 
 /**
  * Whether a name is that of a secret, of an environment variable or a build argument.

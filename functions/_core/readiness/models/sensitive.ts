@@ -1,9 +1,9 @@
+import { segments } from "../segments.ts";
 import { last } from "./names.ts";
 
 /** The words of a name, lower-case: `resetToken`, `RESET_TOKEN` and `reset-token` are `reset`, `token`. */
 export function words(name: string): string[] {
-  return last(name).replace(/([a-z0-9])([A-Z])/g, "$1_$2").toLowerCase().split(/[^a-z0-9]+/)
-    .filter((one) => one !== "");
+  return segments(last(name)).map((one) => one.toLowerCase());
 }
 
 const SECRET = new Set([
