@@ -1,6 +1,6 @@
-import type { Evidence } from "../rule.ts";
+import { conclude, type Evidence, type Outcome } from "../rule.ts";
 import type { Repository } from "../repository.ts";
-import { code, type CodeFile, type Expr, unreadCode } from "./code.ts";
+import { code, type CodeFile, type Expr, unreadCode, withCode } from "./code.ts";
 import { names, option } from "./names.ts";
 import { routes } from "./routes.ts";
 
@@ -39,6 +39,22 @@ function makes(file: CodeFile): boolean {
 /** Whether there is a back end at all. */
 export function hasServer(repository: Repository): boolean {
   return servers(repository).size > 0;
+}
+
+/**
+ * A rule's check of a back end, which finds the code read.
+ *
+ * @example
+ * check: withServer((repository) => conclude(…code(repository)…))
+ */
+export function withServer(
+  check: (repository: Repository) => Outcome | Promise<Outcome>,
+): (repository: Repository) => Promise<Outcome> {
+  return withCode((repository) =>
+    hasServer(repository)
+      ? check(repository)
+      : conclude([], { status: "not-applicable", summary: "no back end was found" })
+  );
 }
 
 /** Sources that no rule could read: what they hold is unknown. For rules that pass by what they did not find. */

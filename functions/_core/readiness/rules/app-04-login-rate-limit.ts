@@ -1,9 +1,8 @@
-import { withCode } from "../models/code.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 import { limitsOf } from "../models/limiters.ts";
 import { djangoLists, logins, provider } from "../models/logins.ts";
 import { names, option } from "../models/names.ts";
-import { hasServer, place } from "../models/servers.ts";
+import { place, withServer } from "../models/servers.ts";
 import type { Repository } from "../repository.ts";
 import type { Route } from "../models/routes.ts";
 
@@ -18,10 +17,7 @@ export const loginRateLimit: Rule = {
   title: "Routes that take credentials stand behind a rate limiter",
   remedy:
     "put a limiter before each login, registration, reset and code route, by address and by account",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const evidence = logins(repository).map(({ route, purpose }): Evidence => {
       const what = `${purpose} ${route.path}`;
       const own = packageLimit(repository, route);

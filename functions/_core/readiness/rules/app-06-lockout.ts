@@ -1,8 +1,7 @@
-import { withCode } from "../models/code.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 import { djangoLists, logins, provider } from "../models/logins.ts";
 import { names, walk } from "../models/names.ts";
-import { hasServer, place } from "../models/servers.ts";
+import { place, withServer } from "../models/servers.ts";
 
 const LOCKOUT =
   /failed_?(login|attempt|password|sign_?in)|(login|sign_?in|password|auth)_?(attempts|failures|tries)|lock(ed)?_?(until|at|out|account)|account_?lock|(too_?many|max|remaining|increment|record|reset|clear|register|check)_?(failed_?)?(login_?)?attempts|consecutive_?fail|is_?locked|backoff_?(until|login)/i;
@@ -17,10 +16,7 @@ export const lockout: Rule = {
   section: 2,
   title: "Failed logins are counted by account and slow down or lock it",
   remedy: "count failures for each account, and delay or lock it for a while after a handful",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const all = names(repository);
     const evidence: Evidence[] = [];
     for (const { route, purpose } of logins(repository)) {

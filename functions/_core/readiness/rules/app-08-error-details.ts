@@ -6,11 +6,10 @@ import {
   type Expr,
   type Fn,
   type Statement,
-  withCode,
 } from "../models/code.ts";
 import { holds } from "../models/conditions.ts";
 import { last, literal, type Names, names, option, walk } from "../models/names.ts";
-import { hasServer, place, servers, unreadSources } from "../models/servers.ts";
+import { place, servers, unreadSources, withServer } from "../models/servers.ts";
 
 const BROAD = /(^|\.)(Exception|BaseException|500|InternalServerError)$/;
 /** What answers a request. */
@@ -31,10 +30,7 @@ export const errorDetails: Rule = {
   section: 2,
   title: "Unexpected errors are answered without their message or stack",
   remedy: "answer a fixed sentence and an id, and log the error under that id",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const all = names(repository);
     const evidence: Evidence[] = [];
     for (const file of code(repository)) {

@@ -1,10 +1,9 @@
-import { withCode } from "../models/code.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 import { limitsOf, mountedLimits } from "../models/limiters.ts";
 import { logins } from "../models/logins.ts";
 import { proxyLines } from "../models/proxy-lines.ts";
 import { routes } from "../models/routes.ts";
-import { edge, hasServer, place } from "../models/servers.ts";
+import { edge, place, withServer } from "../models/servers.ts";
 
 const PROXY_LIMIT = /^\s*limit_req\s+zone=|^\s*rate_limit\b|\.ratelimit\.average|^\s*rateLimit:/i;
 const WRITES = new Set(["POST", "PUT", "PATCH", "DELETE"]);
@@ -19,10 +18,7 @@ export const burstLimit: Rule = {
   section: 2,
   title: "Routes that write or cost stand behind a rate limit",
   remedy: "wire a limiter before all routes, with tighter ones where a request writes or costs",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const mounted = mountedLimits(repository);
     const on = mounted.filter(({ limit }) => !limit.isOff);
     const evidence: Evidence[] = on.filter(({ mount }) =>

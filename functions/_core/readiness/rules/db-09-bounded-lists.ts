@@ -1,7 +1,7 @@
-import { type CodeFile, type Expr, type Fn, withCode } from "../models/code.ts";
+import type { CodeFile, Expr, Fn } from "../models/code.ts";
 import { last, type Names, names, walk } from "../models/names.ts";
 import { type Route, routes } from "../models/routes.ts";
-import { hasServer, place, unreadSources } from "../models/servers.ts";
+import { place, unreadSources, withServer } from "../models/servers.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 
 /** Calls that bring all rows of a query. */
@@ -28,10 +28,7 @@ export const boundedLists: Rule = {
   section: 2,
   title: "Routes that list rows say how many at most",
   remedy: "page the list (limit with an upper bound, or a cursor), also where it is short today",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const all = names(repository);
     const evidence = routes(repository).routes
       .filter(({ methods, kind }) => kind === "http" && methods.includes("GET"))

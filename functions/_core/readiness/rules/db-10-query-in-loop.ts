@@ -1,7 +1,6 @@
-import { withCode } from "../models/code.ts";
 import { last, names } from "../models/names.ts";
 import { routes } from "../models/routes.ts";
-import { hasServer, place } from "../models/servers.ts";
+import { place, withServer } from "../models/servers.ts";
 import { conclude, type Evidence, type Rule } from "../rule.ts";
 
 const QUERY =
@@ -21,10 +20,7 @@ export const queryInLoop: Rule = {
   section: 2,
   title: "No request asks the database once for each row",
   remedy: "load what belongs together in one query: a join, selectinload, or where id = any(…)",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const all = names(repository);
     const evidence: Evidence[] = [];
     const seen = new Set<string>();

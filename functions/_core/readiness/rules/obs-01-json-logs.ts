@@ -1,9 +1,9 @@
 import { conclude, type Evidence, type Rule } from "../rule.ts";
-import { type Call, code, type CodeFile, type Expr, withCode } from "../models/code.ts";
+import { type Call, code, type CodeFile, type Expr } from "../models/code.ts";
 import { holds } from "../models/conditions.ts";
 import { logCalls } from "../models/loggers.ts";
 import { last, type Names, names, option, walk } from "../models/names.ts";
-import { hasServer, place } from "../models/servers.ts";
+import { place, withServer } from "../models/servers.ts";
 
 const JSON_NAME =
   /(^|\.)(JSONRenderer|JsonFormatter|JSONFormatter|\w*Json\w*Formatter|\w*JSON\w*Formatter|JsonLogFormatter|ECSFormatter|StdlibFormatter|GCPLogFormatter|StackdriverFormatter|LogstashFormatter\w*)$/;
@@ -22,10 +22,7 @@ export const jsonLogs: Rule = {
   section: 5,
   title: "Production logs structured lines, and the formatter is wired",
   remedy: "wire a JSON formatter (structlog, python-json-logger, pino, winston) for production",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const all = names(repository);
     const evidence: Evidence[] = [];
     for (const file of code(repository)) {

@@ -1,8 +1,8 @@
 import { conclude, type Evidence, type Rule } from "../rule.ts";
-import { code, withCode } from "../models/code.ts";
+import { code } from "../models/code.ts";
 import { holds } from "../models/conditions.ts";
 import { last, names } from "../models/names.ts";
-import { hasServer, place, servers } from "../models/servers.ts";
+import { place, servers, withServer } from "../models/servers.ts";
 
 const KINDS: [string, RegExp][] = [
   [
@@ -30,10 +30,7 @@ export const metrics: Rule = {
   section: 5,
   title: "Errors, metrics or traces leave the process",
   remedy: "start an error tracker, expose /metrics, or start OpenTelemetry where the server starts",
-  check: withCode((repository) => {
-    if (!hasServer(repository)) {
-      return conclude([], { status: "not-applicable", summary: "no back end was found" });
-    }
+  check: withServer((repository) => {
     const all = names(repository);
     const evidence: Evidence[] = [];
     const seen = new Set<string>();
