@@ -1,15 +1,14 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { Command, Option } from "commander";
-import { parse, TomlError } from "smol-toml";
 import * as z from "zod";
 import { countWrongRows } from "../../functions/_core/adapters/adopt-source.ts";
 import { readCatalog } from "../../functions/_core/adapters/catalog.ts";
 import { judgePolicies } from "../../functions/_core/adapters/policy-parser.ts";
 import type { Catalog } from "../../functions/_core/adopt/catalog.ts";
 import { type Classification, classify } from "../../functions/_core/adopt/classify.ts";
-import { type Config, parseConfig } from "../../functions/_core/adopt/config.ts";
+import type { Config } from "../../functions/_core/adopt/config.ts";
 import type { DrizzleFolder } from "../../functions/_core/adopt/drizzle.ts";
 import { type Format, type PlannedFile, renderFiles } from "../../functions/_core/adopt/files.ts";
 import { schemaFindings } from "../../functions/_core/adopt/findings.ts";
@@ -18,7 +17,9 @@ import { type AdoptReport, renderAdopt, reportTables } from "../../functions/_co
 import { starter, suggestConfig } from "../../functions/_core/adopt/starter.ts";
 import { advise } from "../../functions/_core/adopt/policy-verdict.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { readConfig } from "../cli/config.ts";
 import { limitLocks, openDatabase } from "../cli/database.ts";
+import { readText } from "../cli/read-text.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 
 type Options = CommonOptions & {
@@ -204,30 +205,6 @@ async function readJson<T>(path: string, shape: z.ZodType<T>): Promise<T | undef
     `Cannot extend "${path}": it is none of drizzle-kit's`,
     { kind: "usage", hint: "pass drizzle's own output folder as --out", cause },
   );
-}
-
-async function readConfig(path: string): Promise<Config | null> {
-  const text = await readText(path);
-  if (text === null) return null;
-  try {
-    return parseConfig(parse(text), path);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    throw new BulkheadError(
-      "BH_ADOPT_CONFIG",
-      `Cannot read "${path}": line ${error.line}: ${error.message.split("\n")[0]}`,
-      { kind: "usage", hint: "correct the TOML; docs/adopt.md lists every key" },
-    );
-  }
-}
-
-async function readText(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
 }
 
 function noTenants(file: string): BulkheadError {

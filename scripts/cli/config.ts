@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { parse, TomlError } from "smol-toml";
 import { type Config, parseConfig } from "../../functions/_core/adopt/config.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
+import { readText } from "./read-text.ts";
 
 /**
  * The choices of `bulkhead.toml`; null where there is no such file.
@@ -11,13 +11,8 @@ import { BulkheadError } from "../../functions/_core/errors.ts";
  * @throws BulkheadError `BH_ADOPT_CONFIG` where it can't be read.
  */
 export async function readConfig(path: string): Promise<Config | null> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
+  const text = await readText(path);
+  if (text === null) return null;
   try {
     return parseConfig(parse(text), path);
   } catch (error) {

@@ -1,13 +1,12 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
 import pc from "picocolors";
-import { parse } from "smol-toml";
 import { parseScript } from "../../functions/_core/adapters/lint-parser.ts";
 import { parseSql } from "../../functions/_core/adapters/lint-sql.ts";
 import { readTree } from "../../functions/_core/adapters/lint-tree.ts";
-import { type Config, parseConfig } from "../../functions/_core/adopt/config.ts";
+import type { Config } from "../../functions/_core/adopt/config.ts";
 import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
 import {
@@ -20,7 +19,9 @@ import { lint, type LintResult } from "../../functions/_core/lint/lint.ts";
 import { type Paint, renderPretty, wrap } from "../../functions/_core/lint/pretty.ts";
 import { findRule, RULES } from "../../functions/_core/lint/rules.ts";
 import { toSarif } from "../../functions/_core/lint/sarif.ts";
+import { readConfig } from "../cli/config.ts";
 import { packageVersion } from "../cli/package.ts";
+import { readText } from "../cli/read-text.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { writeWhole } from "../cli/write-whole.ts";
 
@@ -66,7 +67,7 @@ async function run(path: string, options: Options): Promise<void> {
   if (options.listRules) return listRules(options);
   const rules = options.rule?.map(ruleId);
   const known = await readBaseline(options);
-  const config = await readConfig(path, options.config);
+  const config = await configOf(path, options.config);
   await mustExist(path);
   const { files, unread } = await readTree(path, { exclude: options.exclude ?? [] });
   const isTerminal = process.stderr.isTTY === true;
@@ -210,12 +211,9 @@ async function writeBaseline(options: Options, result: LintResult): Promise<void
   process.exitCode = result.unread.length > 0 ? EXIT.unknown : EXIT.ok;
 }
 
-async function readConfig(path: string, name: string): Promise<Config | null> {
-  for (const place of [resolve(path, name), resolve(name)]) {
-    const text = await readText(place);
-    if (text !== null) return parseConfig(parse(text), name);
-  }
-  return null;
+/** Of the folder that is linted, or of the one that somebody stands in. */
+async function configOf(path: string, name: string): Promise<Config | null> {
+  return await readConfig(resolve(path, name)) ?? await readConfig(name);
 }
 
 function tenantColumns(config: Config): string[] {
@@ -223,18 +221,6 @@ function tenantColumns(config: Config): string[] {
     "column" in table && typeof table.column === "string" ? [table.column] : []
   );
   return [...new Set([config.tenants.column, ...own])];
-}
-
-async function readText(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (
-      error instanceof Error && "code" in error &&
-      ["ENOENT", "ENOTDIR"].includes(String(error.code))
-    ) return null;
-    throw error;
-  }
 }
 
 function painted(): Paint {
