@@ -143,6 +143,13 @@ describe("bulkhead lint", () => {
     }
     writeFileSync(join(home, "bad.json"), '{ "version": 2 }');
     assert.equal((await lint(home, "--baseline", "bad.json")).code, 2);
+    const nowhere = await lint(home, "--baseline", "no/such/b.json", "--update-baseline");
+    assert.equal(nowhere.code, 2);
+    assert.match(nowhere.stderr, /^Error: Cannot write "no\/such\/b.json": .*BH_LINT_BASELINE/);
+    writeFileSync(join(home, "bulkhead.toml"), "version = 1\n[tenants\n");
+    const broken = await lint(home);
+    assert.equal(broken.code, 2);
+    assert.match(broken.stderr, /^Error: Cannot read ".*bulkhead.toml": line 2: /);
   });
 });
 

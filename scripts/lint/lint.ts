@@ -8,7 +8,7 @@ import { parseSql } from "../../functions/_core/adapters/lint-sql.ts";
 import { readTree } from "../../functions/_core/adapters/lint-tree.ts";
 import type { Config } from "../../functions/_core/adopt/config.ts";
 import { counted } from "../../functions/_core/counted.ts";
-import { BulkheadError, EXIT } from "../../functions/_core/errors.ts";
+import { BulkheadError, EXIT, messageOf } from "../../functions/_core/errors.ts";
 import {
   type Baseline,
   compare,
@@ -203,7 +203,15 @@ async function writeBaseline(options: Options, result: LintResult): Promise<void
   const path = options.baseline ?? "";
   const baseline = makeBaseline(result.findings);
   // Whole or not at all: a cut baseline would let everything through or nothing.
-  await writeWhole(path, `${JSON.stringify(baseline, null, 2)}\n`);
+  try {
+    await writeWhole(path, `${JSON.stringify(baseline, null, 2)}\n`);
+  } catch (cause) {
+    throw new BulkheadError("BH_LINT_BASELINE", `Cannot write "${path}": ${messageOf(cause)}`, {
+      kind: "usage",
+      hint: "name a file in a folder that exists and may be written",
+      cause,
+    });
+  }
   const total = baseline.findings.reduce((sum, one) => sum + one.count, 0);
   process.stderr.write(
     `${counted(total, "finding")} in ${path}; fix them one by one, new ones fail from now on\n`,
