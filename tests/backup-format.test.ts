@@ -171,13 +171,17 @@ test("openObject() reads what a writer on node:crypto wrote from the document", 
 });
 
 /** A writer of its own, for objects that the core would never write. */
-function writeObject(compressed: Buffer, edit: { lastIsEmpty?: boolean } = {}): Buffer {
+function writeObject(
+  compressed: Buffer,
+  edit: { lastIsEmpty?: boolean; header?: Record<string, unknown> } = {},
+): Buffer {
   const json = text(canonicalJson({
     ...header,
     createdAt: header.createdAt.toISOString(),
     keyId: alpha.id,
     compression: "gzip",
     chunkBytes: CHUNK,
+    ...edit.header,
   }));
   const fixed = Buffer.alloc(6);
   fixed.writeUInt16BE(1, 0);
@@ -219,6 +223,30 @@ test("openObject() refuses what only a holder of the key could write wrongly", a
   const bomb = writeObject(gzipSync(Buffer.alloc(200 << 20)));
   assert.equal(await code(bomb, 1_000), "BH_OBJECT_CORRUPT");
   assert.equal(await code(writeObject(gzipSync("abc")), 4), "BH_OBJECT_CORRUPT");
+});
+
+test("openObject() and the stand-alone reader refuse a header that is none of version 1, and what follows the gzip", async () => {
+  const wrong: Buffer[] = [
+    { note: "x" },
+    { compression: "zstd" },
+    { chunkBytes: 4096 },
+    { kind: "global" },
+    { kind: "other" },
+    { createdAt: 5 },
+    { part: "1" },
+    { part: 0 },
+    { backup: "yesterday" },
+    { note: "x".repeat(65_536) },
+  ].map((edit) => writeObject(gzipSync("rows"), { header: edit }));
+  for (const more of [Buffer.from("x"), Buffer.alloc(8), gzipSync("more"), gzipSync("")]) {
+    wrong.push(writeObject(Buffer.concat([gzipSync("rows"), more])));
+  }
+  for (const [i, object] of wrong.entries()) {
+    const { error } = await open(object);
+    assert.ok(error instanceof BulkheadError, `the core refuses ${i}`);
+    await assert.rejects(loneRead(object, alpha.bytes), Error, `the other refuses ${i}`);
+  }
+  assert.equal(String(await loneRead(writeObject(gzipSync("rows")), alpha.bytes)), "rows");
 });
 
 test("openObject() holds an object against everything its manifest says", async () => {

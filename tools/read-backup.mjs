@@ -23,6 +23,15 @@ function check(holds, otherwise) {
   if (!holds) throw new Error(otherwise);
 }
 
+/** The members of a document, all of them and no others; those after `?` may be absent. */
+function members(value, names) {
+  const [must, may = ""] = names.split(" ? ").map((list) => list.split(" "));
+  const isWhole = typeof value === "object" && value !== null && must.every((n) => n in value) &&
+    Object.keys(value).every((name) => must.includes(name) || may.includes(name));
+  check(isWhole, `it does not have the members ${names}`);
+  return value;
+}
+
 /** Section 6. */
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
@@ -68,12 +77,33 @@ function filesOf(folder, key) {
   return fs.existsSync(path) ? [path, ...versions] : versions;
 }
 
+const HEADER = "kind tenant backup part keyId";
+const OBJECT = "key version size sha256 rawBytes rows tables";
+const MANIFEST = "format id tool source project startedAt finishedAt schemaFingerprint " +
+  "migrations auditHead previous rows objects contentHashes ? snapshot";
+
+/** Section 3: the header of an object, as version 1 has it. */
+function parseHeader(json) {
+  const header = members(
+    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json)),
+    `${HEADER} createdAt compression chunkBytes`,
+  );
+  const { kind, tenant, backup, part, keyId, createdAt, compression, chunkBytes } = header;
+  const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(createdAt);
+  const isOurs = kind === (tenant === "@global" ? "global" : "tenant") && isTime &&
+    /^\d{8}T\d{6}Z-[0-9a-f]{8}$/.test(backup) && Number.isSafeInteger(part) && part > 0 &&
+    /^[0-9a-f]{32}$/.test(keyId) && compression === "gzip" && chunkBytes === CHUNK;
+  check(isOurs, "its header is none of version 1");
+  return header;
+}
+
 /** Every key that the keyring's documents give under this KEK (or this root), by id; null for a shredded one. */
 export function readKeyring(folder, key, isRoot = false) {
   const kekId = derive(key, "bulkhead/v1/kek-id", undefined, 8).toString("hex");
   const keys = new Map(), shredded = new Set(), opened = [];
   for (const file of filesOf(folder, "keyring.json")) {
     const document = JSON.parse(fs.readFileSync(file, "utf8")), { keyring } = document;
+    members(keyring, "format epoch kekId root parents writtenAt keys shredded ? epochAt");
     if (isRoot ? !isSigned(document, "keyring", key) : keyring.kekId !== kekId) continue;
     const context = ["bulkhead/v1/root", keyring.epoch, kekId];
     const root = isRoot ? key : unwrap(key, keyring.root, context);
@@ -101,7 +131,11 @@ export function readManifest(folder, keys, id) {
   const key = keys.get(document.signature.keyId);
   check(key, `the keyring does not hold the key that signed ${wanted}`);
   check(isSigned(document, "manifest", key), `the signature of ${wanted} does not match`);
-  const { manifest } = document;
+  const { manifest } = members(document, "manifest signature");
+  members(document.signature, "algorithm keyId value");
+  members(manifest, MANIFEST);
+  for (const object of manifest.objects) members(object, `${HEADER} ${OBJECT}`);
+  check(manifest.format === 1, `the format of ${wanted} is not 1`);
   check(manifest.id === wanted, `the manifest of ${wanted} belongs to ${manifest.id}`);
   return manifest;
 }
@@ -124,9 +158,11 @@ export async function* readObject(file, tenantKey, expected) {
     const fixed = read(14);
     check(fixed.toString("latin1", 0, 8) === "BHBACK\r\n", "it is no object of a backup");
     check(fixed.readUInt16BE(8) === 1, "its version is not 1");
-    const json = read(fixed.readUInt32BE(10)), salt = read(32), commitment = read(32);
-    const header = JSON.parse(json.toString("utf8")), preamble = Buffer.concat([fixed, json, salt]);
-    for (const name of ["tenant", "backup", "part", "keyId"]) {
+    const length = fixed.readUInt32BE(10);
+    check(length >= 2 && length <= 65_536, `its header has ${length} bytes`);
+    const json = read(length), salt = read(32), commitment = read(32);
+    const header = parseHeader(json), preamble = Buffer.concat([fixed, json, salt]);
+    for (const name of HEADER.split(" ")) {
       const wanted = expected[name] ?? header[name];
       check(header[name] === wanted, `its ${name} is ${header[name]}`);
     }
@@ -134,6 +170,7 @@ export async function* readObject(file, tenantKey, expected) {
     const isItsOwn = commitment.length === 32 && timingSafeEqual(derived.subarray(32), commitment);
     check(isItsOwn, "the key is not its own");
     const gunzip = createGunzip({ chunkSize: 65_536 });
+    let tail = Buffer.from([]);
     const feed = (async () => {
       const nonce = Buffer.alloc(12);
       for (let number = 0, isLast = false; !isLast; number++) {
@@ -147,6 +184,7 @@ export async function* readObject(file, tenantKey, expected) {
         aes.setAuthTag(sealed.subarray(-TAG));
         const plain = Buffer.concat([aes.update(sealed.subarray(0, -TAG)), aes.final()]);
         check(!isLast || number === 0 || plain.length > 0, "its last chunk is empty");
+        tail = Buffer.concat([tail, plain]).subarray(-4);
         if (!gunzip.write(plain)) {
           await new Promise((go) => gunzip.once("drain", go).once("close", go));
         }
@@ -163,6 +201,8 @@ export async function* readObject(file, tenantKey, expected) {
       yield piece;
     }
     await feed;
+    // A gzip ends with its length: zlib itself passes over what follows it.
+    check(tail.readUInt32LE() === raw % 2 ** 32, "bytes follow its gzip");
     check(expected.rawBytes === undefined || raw === expected.rawBytes, `it holds ${raw} bytes`);
   } finally {
     fs.closeSync(fd);

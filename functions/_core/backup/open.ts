@@ -160,7 +160,14 @@ async function* inflate(
 ): AsyncGenerator<Uint8Array> {
   const limit = expectedBytes ?? RAW_LIMIT;
   let rawBytes = 0;
-  const raw = through(chunks, new DecompressionStream("gzip"), {
+  let tail = new Uint8Array();
+  async function* noted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      tail = chunk.length < 4 ? concat(tail, chunk).slice(-4) : chunk.slice(-4);
+      yield chunk;
+    }
+  }
+  const raw = through(noted(), new DecompressionStream("gzip"), {
     step: INFLATE_STEP,
     onDamage: (cause) => corrupt("its compressed data is damaged", cause),
   });
@@ -168,6 +175,10 @@ async function* inflate(
     rawBytes += piece.length;
     if (rawBytes > limit) throw corrupt(`it holds more than the ${limit} bytes declared`);
     yield piece;
+  }
+  // A gzip ends with its length: decompressors pass over zeros that follow it.
+  if (new DataView(tail.buffer, tail.byteOffset).getUint32(0, true) !== rawBytes % 2 ** 32) {
+    throw corrupt("bytes follow its compressed data");
   }
   if (expectedBytes !== undefined && rawBytes !== expectedBytes) {
     throw corrupt(`it holds ${rawBytes} bytes instead of ${expectedBytes}`);
