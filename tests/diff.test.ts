@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { shift } from "../functions/_core/diff/policy-change.ts";
 import { tree } from "../functions/_core/adapters/policy-parser.ts";
@@ -20,9 +17,8 @@ import {
   startPostgres,
   withSql,
 } from "./support/postgres.ts";
+import { bulkhead } from "./support/project.ts";
 import { migrationFiles } from "./support/sql-files.ts";
-
-const BIN = fileURLToPath(new URL("../scripts/bin.mjs", import.meta.url));
 
 const BASE = `create table public.tenants (id uuid primary key);
 create table public.notes (
@@ -93,19 +89,7 @@ describe("bulkhead diff", () => {
   });
 
   const run = (args: string[], env: Record<string, string> = {}) =>
-    new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-      const { PATH = "" } = process.env;
-      const child = spawn(process.execPath, [BIN, ...args], {
-        cwd: folder,
-        env: { PATH, ...env },
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      let stdout = "";
-      let stderr = "";
-      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
-      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-      child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-    });
+    bulkhead(args, { env, cwd: folder });
 
   it("compares two folders, names file and line, and fails the gate", async () => {
     const ran = await run([

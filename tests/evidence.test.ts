@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { decide, renderIndex } from "../functions/_core/status/evidence.ts";
 import { statusReport } from "../functions/_core/status/contract.ts";
 import { newFolder, writeFolder } from "../scripts/hardening/evidence-folder.ts";
@@ -18,26 +16,10 @@ import {
   startPostgres,
   withSql,
 } from "./support/postgres.ts";
+import { bulkhead, type Ran } from "./support/project.ts";
 
-const BIN = fileURLToPath(new URL("../scripts/bin.mjs", import.meta.url));
-
-type Ran = { code: number; stdout: string; stderr: string };
-
-function evidence(args: string[], env: Record<string, string>, cwd: string): Promise<Ran> {
-  return new Promise((resolve) => {
-    const { PATH = "" } = process.env;
-    const child = spawn(process.execPath, [BIN, "evidence", ...args], {
-      cwd,
-      env: { PATH, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-    child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-  });
-}
+const evidence = (args: string[], env: Record<string, string>, cwd: string): Promise<Ran> =>
+  bulkhead(["evidence", ...args], { env, cwd });
 
 const green = statusReport.parse({
   verdict: "green",

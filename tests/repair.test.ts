@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runPgTap } from "../scripts/backup/pgtap.ts";
@@ -12,29 +10,15 @@ import {
   startPostgres,
   withSql,
 } from "./support/postgres.ts";
+import { bulkhead as runProgram, type Ran } from "./support/project.ts";
 
-const BIN = fileURLToPath(new URL("../scripts/bin.mjs", import.meta.url));
 const SUITE = fileURLToPath(
   new URL("../examples/openhouse/tests/openhouse.test.sql", import.meta.url),
 );
 const CATEGORIES = "array['boundary', 'trail', 'guard', 'schedule']";
 
-type Ran = { code: number; stdout: string; stderr: string };
-
-function bulkhead(db: Database, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const { PATH = "" } = process.env;
-    const child = spawn(process.execPath, [BIN, ...args], {
-      env: { PATH, DATABASE_URL: db.url },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-    child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-  });
-}
+const bulkhead = (db: Database, ...args: string[]): Promise<Ran> =>
+  runProgram(args, { env: { DATABASE_URL: db.url } });
 
 const run = (url: string, statements: string) => withSql(url, (sql) => sql.unsafe(statements));
 
