@@ -11,10 +11,10 @@ export function lineAt(text: string, offset: number): number {
 }
 
 /** Where the lines of a text begin, for those who ask {@link lineIn} often. */
-export function lineStarts(text: string): number[] {
+export function lineStarts(text: string): Int32Array {
   const starts = [0];
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-  return starts;
+  return new Int32Array(starts);
 }
 
 /**
@@ -23,7 +23,7 @@ export function lineStarts(text: string): number[] {
  * @example
  * lineIn(lineStarts("a\nb"), 2); // 2
  */
-export function lineIn(starts: ArrayLike<number>, offset: number): number {
+export function lineIn(starts: Int32Array, offset: number): number {
   let [low, high] = [0, starts.length - 1];
   while (low < high) {
     const middle = (low + high + 1) >> 1;

@@ -111,7 +111,7 @@ function compact(cursor: Cursor, text: string, grammar: Grammar): PythonNode {
   };
   return new View({
     text,
-    lines: Int32Array.from(lineStarts(text)),
+    lines: lineStarts(text),
     grammar,
     type: column(new Uint16Array(count), 0),
     field: column(new Uint16Array(count), 1),

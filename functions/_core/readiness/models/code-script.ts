@@ -44,7 +44,7 @@ const TOP: Site = { fn: null, klass: null, when: [], caught: null, isLoop: false
 
 class ScriptReader {
   readonly #facts: CodeFile;
-  readonly #lines: number[];
+  readonly #lines: Int32Array;
 
   constructor(file: File) {
     this.#facts = blank(file, "script");

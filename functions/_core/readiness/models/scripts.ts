@@ -110,7 +110,7 @@ function isGenerated({ path, text }: RepositoryFile): boolean {
   return text.length / lineAt(text, text.length) > MINIFIED;
 }
 
-const LINES = new WeakMap<Module, number[]>();
+const LINES = new WeakMap<Module, Int32Array>();
 
 /** The line of a node, from 1. */
 export function lineOf(module: Module, node: Node): number {

@@ -100,7 +100,7 @@ async function readText(
   repository: Repository,
   hasLines = true,
 ): Promise<void> {
-  const starts = hasLines ? lineStarts(text) : [0];
+  const starts = lineStarts(hasLines ? text : "");
   for (const piece of splitStatements(text).pieces) {
     if (!MATTERS.test(piece.text)) continue;
     const place = { file: from.file, line: from.line + lineIn(starts, piece.start) - 1 };

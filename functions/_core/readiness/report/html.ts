@@ -44,7 +44,8 @@ details > summary { cursor: pointer; color: var(--soft); margin-bottom: .6rem; }
 `;
 
 /**
- * The report as one page. The list of files is folded on a screen and left out on paper, where it would be most of the pages.
+ * The report as one page. The list of files is folded on a screen and left out on paper, where it would be most of the
+ * pages.
  *
  * @example
  * await writeFile("readiness.html", renderHtml(report));
