@@ -613,8 +613,11 @@ begin
             message = 'an admission needs a reason of at least ten characters: somebody will read it in an audit';
     end if;
     perform bulkhead.open_tenant(v_tenant, false);
-    perform bulkhead.log_change('admitted', bulkhead.caller(), v_tenant,
-        jsonb_build_object('reason', reason, 'actor', (bulkhead.current_write_context()).actor));
+    -- Who, where bulkhead.erase() takes it out.
+    insert into bulkhead.audit_events (tenant_id, actor, actor_role, table_name, operation, application_name, metadata)
+    values (
+        v_tenant, (bulkhead.current_write_context()).actor, session_user, bulkhead.caller(), 'bulkhead.admitted',
+        nullif(current_setting('application_name'), ''), jsonb_build_object('reason', reason));
 end
 $$;
 comment on function bulkhead.admit_to_tenant(text, text) is

@@ -1611,7 +1611,8 @@ begin
                 message = format('Cannot undo by plan %s: %s rows were put back, which is not what it says', digest, v_rows);
         end if;
         perform bulkhead.log_change('undo', 'bulkhead.audit_events', v_tenant, jsonb_strip_nulls(jsonb_build_object(
-            'transaction_id', transaction_id, 'since', since, 'until', until, 'tables', tables::text[], 'actor', actor,
+            -- Not whose: a name in here would outlive its erasure.
+            'transaction_id', transaction_id, 'since', since, 'until', until, 'tables', tables::text[], 'of_one_actor', nullif(actor is not null, false),
             'conflicts', conflicts, 'plan', digest, 'rows', v_rows)));
     end loop;
     -- A table cannot be altered while a check of its rows is pending.

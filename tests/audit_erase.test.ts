@@ -122,6 +122,22 @@ describe("bulkhead.erase()", () => {
         await tx`insert into public.people (tenant_id, email) values (${tenant}, 'x')`;
       });
     }
+    // What the kit says of itself names people too: who was admitted, whose changes were taken back.
+    await sql.begin(async (tx) => {
+      await tx`select set_config('bulkhead.actor', 'eve@example.com', true)`;
+      await tx`select bulkhead.admit_to_tenant(${ACME}, 'invitation accepted')`;
+    });
+    await sql.begin(async (tx) => {
+      await tx`select set_config('bulkhead.actor', 'eve@example.com', true)`;
+      await tx`update public.people set email = 'y' where tenant_id = ${ACME}`;
+    });
+    const since = await sql`select min(created_at)::text as at from bulkhead.audit_events
+      where operation = 'UPDATE' and actor = 'eve@example.com'`;
+    const at = since[0]?.["at"];
+    const [plan] = await sql`select digest from bulkhead.undo_plan(
+      tenant => ${ACME}, since => ${at}::timestamptz, actor => 'eve@example.com') limit 1`;
+    await sql`select * from bulkhead.apply_undo(${plan?.["digest"]},
+      tenant => ${ACME}, since => ${at}::timestamptz, actor => 'eve@example.com')`;
     await sql`select bulkhead.seal()`;
     const narrow =
       await sql`select * from bulkhead.erase(reason => 'r', actor => 'eve@example.com', tenant => ${ACME})`;
@@ -129,9 +145,9 @@ describe("bulkhead.erase()", () => {
     const wide = await sql`select * from bulkhead.erase(reason => 'r', actor => 'eve@example.com')`;
     assert.deepEqual(wide.map((row) => row["tenant_id"]), [OTHER]);
     const [left] = await sql`
-      select count(*) filter (where actor like 'eve%')::int as actors, count(*) filter (where after ->> 'email' = 'x')::int as rows
-      from bulkhead.audit_events`;
-    assert.deepEqual({ ...left }, { actors: 0, rows: 2 }, "what changed is not who did it");
+      select count(*) filter (where e::text like '%eve@%')::int as actors, count(*) filter (where after ->> 'email' = 'x')::int as rows
+      from bulkhead.audit_events as e`;
+    assert.deepEqual({ ...left }, { actors: 0, rows: 3 }, "what changed is not who did it");
     await sql`select bulkhead.erase(reason => 'the contract ended', tenant => ${OTHER})`;
     await sql`select bulkhead.seal()`;
     const [gone] = await sql`

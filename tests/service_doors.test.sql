@@ -42,7 +42,7 @@ select throws_ok(format('select bulkhead.admit_to_tenant(%L, ''let me in, please
 select lives_ok(format('select world.accept_invitation(%L)', tests.id('acme')), 'unless it says so, with a reason');
 select tests.as_owner();
 select is(
-    (select array[tenant_id, metadata ->> 'actor'] from bulkhead.audit_events where operation = 'bulkhead.admitted'),
+    (select array[tenant_id, actor] from bulkhead.audit_events where operation = 'bulkhead.admitted'),
     array[tests.id('acme')::text, tests.id('bob')::text], 'which is an event of the tenant');
 select throws_ok($$select bulkhead.admit_to_tenant('', 'a good long reason')$$, 'BH006', null, 'an admission names a tenant');
 select throws_ok(format('select bulkhead.admit_to_tenant(%L, ''short'')', tests.id('acme')), 'BH002', null, 'and a reason');
