@@ -621,6 +621,10 @@ declare
     v_check name := bulkhead.short_name('bulkhead_tmp_' || (select c.relname from pg_catalog.pg_class as c where c.oid = relation), '_not_null');
     v_is_tenants_table boolean := (select s.tenants_table = relation from bulkhead.settings as s);
     v_column pg_catalog.pg_attribute;
+    -- A backup keeps a tenant's objects under its id, percent-encoded, and what belongs to none under "@global".
+    v_nameable text := format(
+        $sql$%1$I not in ('', '@global') and octet_length(%1$I) + 2 * octet_length(regexp_replace(%1$I, '[A-Za-z0-9_~-]', '', 'g')) <= 200$sql$,
+        tenant_column);
 begin
     select a.* into v_column
     from pg_catalog.pg_attribute as a
@@ -648,6 +652,22 @@ begin
             array[format('alter table %s alter column %I drop default', v_table, tenant_column)],
             null,
             format('%s.%I must have no default: a forgotten tenant must fail, not land somewhere', v_table, tenant_column)
+        )::bulkhead.key_step;
+    end if;
+    -- Here, or one sign-up under such an id would stop the backup of everybody.
+    if v_is_tenants_table and v_column.atttypid = 'text'::regtype and not exists (
+        select from pg_catalog.pg_constraint as c where c.conrelid = relation and c.conname = 'bulkhead_tenant_id' and c.convalidated
+    ) then
+        return next row(
+            2,
+            format('alter table %s drop constraint if exists bulkhead_tenant_id, add constraint bulkhead_tenant_id check (%s)', v_table, v_nameable),
+            array[
+                format('alter table %s drop constraint if exists bulkhead_tenant_id', v_table),
+                format('alter table %s add constraint bulkhead_tenant_id check (%s) not valid', v_table, v_nameable),
+                format('alter table %s validate constraint bulkhead_tenant_id', v_table)
+            ],
+            format('select count(*) from %s where not (%s)', v_table, v_nameable),
+            format('%s.%I must not be empty, "@global" (the backups'' name for what belongs to no tenant), or over 200 characters once percent-encoded', v_table, tenant_column)
         )::bulkhead.key_step;
     end if;
 end

@@ -7,6 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
+import { newestBackup, writeManifest } from "../functions/_core/backup/manifest.ts";
+import { newBackupId } from "../functions/_core/backup/names.ts";
+import { verifyBackup } from "../functions/_core/backup/restore-backup.ts";
+import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import { type BackupWorld, backupWorld, bulkhead } from "./support/backup-world.ts";
 import {
   kitDatabase,
@@ -134,6 +138,46 @@ describe("tools/read-backup.mjs", () => {
       assert.equal(refused.status, 1, harm);
       assert.match(refused.stderr, new RegExp(`Error: object objects/${id}/.* of tenant ${id}: `));
       assert.ok(!existsSync(out), harm);
+    }
+  });
+
+  test("an object whose tables are not those that its manifest lists is refused, here and by bulkhead", async () => {
+    await using db = await openhouseDatabase(server, { rows: 300 });
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    assert.equal((await bulkhead(["backup"], world.env)).code, 0);
+    const { store, kek } = world;
+    const keyring = await openKeyring({ store, kek });
+    const { manifest } = await newestBackup({ store, keyring });
+    const at = manifest.objects.findIndex(({ kind, rows }) => kind === "tenant" && rows > 10);
+    type Table = (typeof manifest.objects)[number]["tables"][number];
+    const lists: Record<string, (tables: Table[]) => Table[]> = {
+      "another content hash": ([a, ...rest]) => [{ ...a!, contentHash: "0".repeat(64) }, ...rest],
+      "a row more here and a row less there": ([a, b, ...rest]) => [
+        { ...a!, rows: a!.rows + 1 },
+        { ...b!, rows: b!.rows - 1 },
+        ...rest,
+      ],
+      "other bytes": ([a, ...rest]) => [{ ...a!, bytes: a!.bytes + 1 }, ...rest],
+      "another order": ([a, b, ...rest]) => [b!, a!, ...rest],
+      "a table less": ([, ...rest]) => rest,
+      "a table more": (tables) => [...tables, { ...tables[0]!, name: "more" }],
+    };
+    for (const [what, change] of Object.entries(lists)) {
+      const objects = manifest.objects.map((object, i) =>
+        i === at ? { ...object, tables: change([...object.tables]) } : object
+      );
+      const edited = { ...manifest, id: newBackupId(new Date()), objects };
+      await assert.rejects(verifyBackup({ store, keyring, manifest: edited }), {
+        code: "BH_OBJECT_MISMATCH",
+        message: /its table \S+ is not the one that the manifest lists/,
+      }, what);
+      // Signed as a writer with a defect would sign it.
+      await writeManifest({ store, keyring, manifest: edited });
+      const out = join(scratch, "lists");
+      const ran = read(world, ["--folder", world.folder, "--out", out, "--backup", edited.id]);
+      assert.equal(ran.status, 1, what);
+      assert.match(ran.stderr, /Error: object .*: its tables are not the manifest's/, what);
+      assert.ok(!existsSync(out), what);
     }
   });
 

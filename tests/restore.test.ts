@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
-import { backupIdTime, newBackupId } from "../functions/_core/backup/names.ts";
+import { backupIdTime, newBackupId, objectKey } from "../functions/_core/backup/names.ts";
 import { runDrill } from "../scripts/backup/drill.ts";
 import { openKeyring } from "../functions/_core/keys/keyring.ts";
 import { backupWorld, bulkhead } from "./support/backup-world.ts";
+import { seeded } from "./support/depth.ts";
 import { edgeCall } from "./support/edge-run.ts";
 import {
   type Database,
@@ -377,6 +378,8 @@ const UNITS = `
     from generate_series(1, 2) as n, generate_series(1, 3) as k;
 `;
 
+const OBJECT = { backup: "20261121T023000Z-0a1b2c3d", part: 1 };
+
 /** A target that is there already, for a drill in this process. */
 const targetAt = (url: string) => () =>
   Promise.resolve({ name: "x", url, loadUrl: url, isOwn: true, stop: () => Promise.resolve() });
@@ -457,14 +460,62 @@ describe("sources that are not as one would like", () => {
     await using db = await schema(`
       create table public.tenants (id text primary key, name text not null);
       select bulkhead.configure('public.tenants');
-      select bulkhead.protect('public.tenants');
-      insert into public.tenants values ('acme', 'Acme'), ('@global', 'not one of ours');`);
+      select bulkhead.protect('public.tenants');`);
+    const insert =
+      "insert into public.tenants values ('acme', 'Acme'), ('@global', 'not one of ours')";
+    await assert.rejects(withSql(db.url, (sql) => sql.unsafe(insert)), {
+      code: "23514",
+      constraint_name: "bulkhead_tenant_id",
+    });
+    // A table from before there was that constraint.
+    await withSql(
+      db.url,
+      (sql) =>
+        sql.unsafe(`alter table public.tenants drop constraint bulkhead_tenant_id; ${insert}`),
+    );
     using world = await backupWorld({ DATABASE_URL: db.url });
     const ran = await bulkhead(["backup"], world.env);
     assert.equal(ran.code, 2, ran.stderr);
     assert.match(ran.stderr, /\[BH_TENANT_ID\]\nTry: Give that tenant another id/);
     await assert.rejects(edgeCall({ url: db.url, world }), { code: "BH_TENANT_ID" });
     assert.ok(!readdirSync(world.folder).some((name) => /^(objects|manifests)$/.test(name)));
+  });
+
+  test("the tenants table takes exactly the ids that objects can be named after", async () => {
+    await using db = await schema(`
+      create table public.tenants (id text primary key, name text not null);
+      select bulkhead.configure('public.tenants');
+      select bulkhead.protect('public.tenants');`);
+    const random = seeded(200);
+    const letters = ["a", "Z", "0", "-", "_", "~", ".", "@", "/", " ", "é", "漢", "𝄞"];
+    const ids = ["", "@global", "@globals", "x".repeat(200), "x".repeat(201), "漢".repeat(22)];
+    ids.push("漢".repeat(23), ".".repeat(66), ".".repeat(67));
+    while (ids.length < 300) {
+      const length = 20 + Math.floor(random() * 120);
+      ids.push(
+        Array.from({ length }, () => letters[Math.floor(random() * letters.length)]).join(""),
+      );
+    }
+    await withSql(db.url, async (sql) => {
+      let taken = 0;
+      for (const id of ids) {
+        const isTaken = await sql`insert into public.tenants values (${id}, 'x')`.then(
+          () => true,
+          (error) => {
+            assert.equal(error.code, "23514", String(error));
+            return false;
+          },
+        );
+        if (isTaken) taken++;
+        if (isTaken) assert.ok(id !== "@global" && objectKey({ tenant: id, ...OBJECT }), id);
+        else if (id !== "@global") assert.throws(() => objectKey({ tenant: id, ...OBJECT }), id);
+      }
+      assert.ok(taken > 20 && taken < ids.length - 20, `${taken}`);
+      await assert.rejects(
+        async () => await sql`select bulkhead.create_tenant('{"id": "@global", "name": "x"}')`,
+        { code: "23514" },
+      );
+    });
   });
 
   test("RECOVERY.md is written anew when it says something else, and two backups of a second sort by time", async () => {

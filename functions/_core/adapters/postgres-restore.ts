@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Manifest } from "../backup/manifest-schema.ts";
 import type { Loader, RestoreTarget } from "../backup/restore-target.ts";
 import { BulkheadError } from "../errors.ts";
+import { hold, release } from "./postgres-load.ts";
 import { copyIn, placeOf, type Sql, type TransactionSql } from "./postgres.ts";
 import { quote } from "./postgres-export.ts";
 
@@ -45,6 +46,36 @@ export function restoreTarget(
       "it is the database that the backup came from",
       "Name another, empty database; for one tenant of this one: --tenant <id>",
     );
+  const check = async (on: Sql | TransactionSql, manifest: Manifest): Promise<void> => {
+    const [row] = await on`
+        select bulkhead.schema_fingerprint() as fingerprint,
+          (select count(*)::integer from bulkhead.tenants_to_export()) as tenants,
+          exists (select from bulkhead.backup_runs as r where r.id = ${manifest.id}) as is_source
+      `;
+    const state = z.object({
+      fingerprint: z.string(),
+      tenants: z.number(),
+      is_source: z.boolean(),
+    }).parse(row);
+    // Only where there is something to lose: an emptied source is a place to restore to.
+    if (state.tenants > 0 && state.is_source) throw intoSource();
+    if (state.tenants > 0) {
+      throw refuse(
+        "BH_RESTORE_NOT_EMPTY",
+        `it holds ${state.tenants} tenants already`,
+        "Restore a whole backup into an empty database; for a live one: --tenant <id>",
+      );
+    }
+    if (state.fingerprint !== manifest.schemaFingerprint) {
+      throw refuse(
+        "BH_RESTORE_SCHEMA",
+        "its tables are not those of the backup (the schema fingerprints differ)",
+        `Apply the migrations that the backup had: ${
+          manifest.migrations.join(", ") || "none recorded"
+        }, and the project's own`,
+      );
+    }
+  };
   return {
     async check(manifest) {
       if (
@@ -52,42 +83,26 @@ export function restoreTarget(
       ) {
         throw intoSource();
       }
-      const [row] = await sql`
-        select bulkhead.schema_fingerprint() as fingerprint,
-          (select count(*)::integer from bulkhead.tenants_to_export()) as tenants,
-          exists (select from bulkhead.backup_runs as r where r.id = ${manifest.id}) as is_source
-      `;
-      const state = z.object({
-        fingerprint: z.string(),
-        tenants: z.number(),
-        is_source: z.boolean(),
-      }).parse(row);
-      // Only where there is something to lose: an emptied source is a place to restore to.
-      if (state.tenants > 0 && state.is_source) throw intoSource();
-      if (state.tenants > 0) {
-        throw refuse(
-          "BH_RESTORE_NOT_EMPTY",
-          `it holds ${state.tenants} tenants already`,
-          "Restore a whole backup into an empty database; for a live one: --tenant <id>",
-        );
-      }
-      if (state.fingerprint !== manifest.schemaFingerprint) {
-        throw refuse(
-          "BH_RESTORE_SCHEMA",
-          "its tables are not those of the backup (the schema fingerprints differ)",
-          `Apply the migrations that the backup had: ${
-            manifest.migrations.join(", ") || "none recorded"
-          }, and the project's own`,
-        );
-      }
+      await check(sql, manifest);
     },
     async load(manifest, work) {
       return await sql.begin(async (tx) => {
         await tx.unsafe(PINNED);
-        const isReplica = await probeReplica(tx);
-        const loading = await prepare(tx, isReplica);
+        const [lock] = await tx<{ mine: boolean }[]>`
+          select pg_try_advisory_xact_lock(hashtextextended('bulkhead.restore', 0)) as mine
+        `;
+        if (lock?.mine !== true) {
+          throw refuse(
+            "BH_RESTORE_NOT_EMPTY",
+            "another restore is filling it",
+            "Wait for that one to end, or name another empty database",
+          );
+        }
+        // Of two at once, the second finds what the first has brought.
+        await check(tx, manifest);
+        const held = await hold(tx);
         const result = await work(loaderOf(tx));
-        await finish(tx, loading, manifest);
+        await release(tx, held, manifest);
         return { result };
       }).then(({ result }) => result);
     },
@@ -119,104 +134,6 @@ function loaderOf(tx: TransactionSql): Loader {
   };
 }
 
-/** Asking is the only way to know: Supabase allows it where `has_parameter_privilege` says no. */
-async function probeReplica(tx: TransactionSql): Promise<boolean> {
-  try {
-    await tx.savepoint((inner) => inner`set local session_replication_role = 'replica'`);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-type Loading = {
-  readonly isReplica: boolean;
-  readonly triggers: string[];
-  readonly keys: string[];
-};
-
-/** Hold every trigger back and empty the ledger of the target's own installation. */
-async function prepare(tx: TransactionSql, isReplica: boolean): Promise<Loading> {
-  const triggers = await tx<{ disable: string; enable: string }[]>`
-    with exported as (
-      select t.relation::oid as oid from bulkhead.tables_to_export() as t
-    ),
-    tables as (
-      select e.oid from exported as e
-      union
-      select i.relid from exported as e cross join lateral pg_catalog.pg_partition_tree(e.oid) as i
-    )
-    select
-      format('alter table %s disable trigger %I', bulkhead.qualified(g.tgrelid), g.tgname) as disable,
-      format('alter table %s enable %s trigger %I', bulkhead.qualified(g.tgrelid),
-        case g.tgenabled when 'A' then 'always' when 'R' then 'replica' else '' end, g.tgname) as enable
-    from tables as t
-    join pg_catalog.pg_trigger as g on g.tgrelid = t.oid
-    where not g.tgisinternal and g.tgenabled <> 'D'
-    order by g.tgrelid, g.tgname
-  `;
-  for (const { disable } of triggers) await tx.unsafe(disable);
-  const keys = isReplica ? [] : await tx<{ drop: string; add: string }[]>`
-    with ordered as (
-      select t.relation::oid as oid, t.ordinal, t.scope from bulkhead.tables_to_export() as t
-    )
-    select
-      format('alter table %s drop constraint %I', bulkhead.qualified(c.conrelid), c.conname) as drop,
-      format('alter table %s add constraint %I %s', bulkhead.qualified(c.conrelid), c.conname,
-        pg_get_constraintdef(c.oid)) as add
-    from pg_catalog.pg_constraint as c
-    join ordered as child on child.oid = c.conrelid
-    join ordered as parent on parent.oid = c.confrelid
-    -- A key to the same table too: the row it points to may be in the next part.
-    -- One that is NOT VALID checks what is loaded all the same, and the source may hold rows that break it.
-    where c.contype = 'f' and c.conparentid = 0
-      and (parent.ordinal >= child.ordinal or (child.scope = 'global' and parent.scope = 'tenant') or not c.convalidated)
-  `;
-  for (const { drop } of keys) await tx.unsafe(drop);
-  // The events of setting up an empty database give way to the trail that belongs to the data.
-  await tx`truncate bulkhead.audit_seals, bulkhead.audit_eras, bulkhead.audit_shares,
-    bulkhead.audit_leaves, bulkhead.audit_events`;
-  return {
-    isReplica,
-    triggers: triggers.map((row) => row.enable),
-    keys: keys.map((row) => row.add),
-  };
-}
-
-async function finish(tx: TransactionSql, loading: Loading, manifest: Manifest): Promise<void> {
-  if (loading.isReplica) await tx`set local session_replication_role = 'origin'`;
-  // Deferred checks still waiting would forbid what follows.
-  await tx`set constraints all immediate`;
-  for (const add of loading.keys) await tx.unsafe(add);
-  for (const enable of loading.triggers) await tx.unsafe(enable);
-  const broken = await tx<{ name: string; child: string; rows: string }[]>`
-    select b.name, b.child::text, b.rows
-    from bulkhead.broken_foreign_keys() as b
-    join pg_catalog.pg_constraint as c on c.conrelid = b.child and c.conname = b.name
-    -- NOT VALID here is NOT VALID in the source, by the schema's fingerprint: nothing was promised there.
-    where b.is_exported and c.convalidated
-  `;
-  if (broken.length > 0) {
-    throw new BulkheadError(
-      "BH_RESTORE_KEYS",
-      `Cannot restore the backup: ${
-        broken.map((key) => `${key.rows} rows of ${key.child} break ${key.name}`).join("; ")
-      }`,
-      {
-        kind: "integrity",
-        hint: "Nothing was kept. Choose another backup: npx bulkhead backups list",
-      },
-    );
-  }
-  // Before anything new is written: this cluster's transaction counter begins an era of its own.
-  await tx`select bulkhead.seal()`;
-  await tx`
-    select bulkhead.log_change('restore', 'bulkhead.backup_runs', null, ${
-    JSON.stringify({ backup: manifest.id, manifest: "whole", rows: manifest.rows })
-  }::text::jsonb)
-  `;
-}
-
 const sequences = z.array(
   z.object({
     schema: z.string(),
@@ -229,6 +146,13 @@ const sequences = z.array(
 async function setSequences(tx: TransactionSql, value: unknown): Promise<void> {
   for (const { schema, name, last, called } of sequences.parse(value)) {
     const sequence = `${quote(schema)}.${quote(name)}`;
+    // No rollback takes a position back. Restarted, the sequence has a new file, which a rollback throws away.
+    const [own] = await tx<{ restart: string }[]>`
+      select format('alter sequence %s restart', ${sequence}::text) as restart
+      from pg_catalog.pg_class as c
+      where c.oid = ${sequence}::text::regclass and pg_has_role(c.relowner, 'usage')
+    `;
+    if (own) await tx.unsafe(own.restart);
     await tx`select setval(${sequence}::text::regclass, ${last}::text::bigint, ${called})`;
   }
 }

@@ -1,11 +1,20 @@
 import * as z from "zod";
-import type { Staging, TableDifference, TenantStage } from "../backup/restore-tenant.ts";
-import type { RestoreMode } from "../backup/restore-tenant.ts";
+import {
+  type Changes,
+  type RestoreMode,
+  RULES_HINT,
+  type Staging,
+  type TableDifference,
+  type TenantStage,
+} from "../backup/restore-tenant.ts";
 import { BulkheadError } from "../errors.ts";
 import { copyIn, type Sql, type TransactionSql } from "./postgres.ts";
 import { missingParents } from "./postgres-parents.ts";
 import { quote } from "./postgres-export.ts";
 import { PINNED } from "./postgres-restore.ts";
+import { brokenRules, takenElsewhere } from "./postgres-rules.ts";
+
+const NOTHING: Changes = { inserted: new Map(), updated: new Map(), deleted: new Map() };
 
 /** A staged table: its live counterpart, quoted and ready for SQL. */
 type Staged = {
@@ -13,6 +22,10 @@ type Staged = {
   readonly live: string;
   readonly temp: string;
   readonly columns: readonly string[];
+  /** The same of the live row, in the types of the staged one. */
+  readonly liveColumns: readonly string[];
+  /** Staged values that a domain has yet to judge, cast to it. */
+  readonly domains: readonly string[];
   readonly settable: readonly string[];
   readonly keys: readonly string[];
   readonly tenantColumn: string;
@@ -64,7 +77,7 @@ export function stageTenant(sql: Sql): TenantStage {
 }
 
 class Stage implements Staging {
-  readonly #tx: TransactionSql;
+  #tx: TransactionSql;
   readonly #options: { tenant: string; backup: string; mode: RestoreMode };
   readonly #tables: Staged[] = [];
   #enable: string[] = [];
@@ -82,7 +95,22 @@ class Stage implements Staging {
     const [row] = await this.#tx`
       select t.tenant_column::text as tenant_column, t.key_columns::text[] as keys,
         (select array_agg(a.attname::text) from pg_catalog.pg_attribute as a
-          where a.attrelid = t.relation and a.attnum > 0 and not a.attisdropped and a.attidentity <> 'a') as settable
+          where a.attrelid = t.relation and a.attnum > 0 and not a.attisdropped and a.attidentity <> 'a') as settable,
+        (
+          with recursive typed as (
+            select a.attname::text as name, format_type(a.atttypid, null) as domain, d.typbasetype as base, d.typtypmod as typmod
+            from pg_catalog.pg_attribute as a
+            join pg_catalog.pg_type as d on d.oid = a.atttypid and d.typtype = 'd'
+            where a.attrelid = t.relation and a.attnum > 0 and not a.attisdropped
+            union all
+            select u.name, u.domain, d.typbasetype, d.typtypmod
+            from typed as u
+            join pg_catalog.pg_type as d on d.oid = u.base and d.typtype = 'd'
+          )
+          select coalesce(jsonb_object_agg(u.name, jsonb_build_array(u.domain, format_type(u.base, u.typmod))), '{}')
+          from typed as u
+          join pg_catalog.pg_type as d on d.oid = u.base and d.typtype <> 'd'
+        ) as domains
       from bulkhead.protected_tables as t
       where t.relation = to_regclass(${live})
     `;
@@ -90,6 +118,7 @@ class Stage implements Staging {
       tenant_column: z.string(),
       keys: z.array(z.string()),
       settable: z.array(z.string()),
+      domains: z.record(z.string(), z.tuple([z.string(), z.string()])),
     }).safeParse(row);
     if (!found.success) {
       throw new BulkheadError(
@@ -102,13 +131,18 @@ class Stage implements Staging {
         },
       );
     }
-    const { tenant_column, keys, settable } = found.data;
+    const { tenant_column, keys, settable, domains } = found.data;
     const temp = `bulkhead_stage_${this.#tables.length + 1}`;
     const columns = entry.columns.map(quote);
+    // A domain's rule may be newer than its rows (NOT VALID): it judges those that are written, not those compared.
+    const plain = (name: string, of = "") => {
+      const base = domains[name]?.[1];
+      return of + quote(name) + (base === undefined ? "" : `::${base}`);
+    };
     // `as select`, not `like`: a generated column that is NOT NULL could not be loaded.
     await this.#tx.unsafe(
       `create temporary table ${temp} on commit drop as select ${
-        columns.join(", ")
+        entry.columns.map((name) => `${plain(name)} as ${quote(name)}`).join(", ")
       } from ${live} with no data`,
     );
     const keep = new Set([...keys, tenant_column]);
@@ -117,6 +151,11 @@ class Stage implements Staging {
       live,
       temp: `pg_temp.${temp}`,
       columns,
+      liveColumns: entry.columns.map((name) => plain(name, "l.")),
+      domains: entry.columns.flatMap((name) => {
+        const domain = domains[name]?.[0];
+        return domain === undefined ? [] : [`s.${quote(name)}::${domain}`];
+      }),
       settable: entry.columns.filter((c) => settable.includes(c) && !keep.has(c)).map(quote),
       keys: keys.map(quote),
       tenantColumn: quote(tenant_column),
@@ -166,23 +205,59 @@ class Stage implements Staging {
           { kind: "integrity", hint: "Choose another backup, and report how this one was written" },
         );
       }
-      differences.push({ table: table.label, ...counts });
+      const taken = await takenElsewhere(this.#tx, table, this.#options.tenant);
+      const collisions = [...counts.collisions, ...taken];
+      differences.push({ table: table.label, ...counts, collisions });
     }
     return differences;
   }
 
-  /** Of the rows that this mode would write; a dry run shows what inserting would meet. */
   async missingParents() {
-    return await missingParents(this.#tx, this.#tables, (table) => {
-      const here = `exists (select from ${table.live} as l where ${matches(table, "s", "l")}`;
-      return this.#options.mode === "replace"
-        ? `not ${here} and not ${differs(table)})`
-        : `not ${here})`;
-    });
+    return await missingParents(this.#tx, this.#tables, (table) => this.#written(table));
   }
 
-  async insertMissing(): Promise<Map<string, number>> {
+  async brokenRules() {
+    return await brokenRules(this.#tx, this.#tables, (table) => this.#written(table));
+  }
+
+  /** Rows that this mode would write; a dry run shows what inserting would meet. */
+  #written(table: Staged): string {
+    const here = `exists (select from ${table.live} as l where ${matches(table, "s", "l")}`;
+    return this.#options.mode === "replace"
+      ? `not ${here} and not ${differs(table)})`
+      : `not ${here})`;
+  }
+
+  async insertMissing(): Promise<Changes> {
     await this.#holdTriggers();
+    return { ...NOTHING, inserted: await this.#insert() };
+  }
+
+  /**
+   * What is not in the backup goes first: its unique values may be those of a row that comes back. Where a row that is
+   * still to be updated points to it, that order ends at the key, and the other one does not.
+   */
+  async replace(): Promise<Changes> {
+    await this.#holdTriggers();
+    const outer = this.#tx;
+    try {
+      return await outer.savepoint(async (inner) => {
+        this.#tx = inner;
+        const deleted = await this.#delete();
+        return { deleted, inserted: await this.#insert(), updated: await this.#update() };
+      });
+    } catch (error) {
+      if (!isState(error, "23503") && !isState(error, "23001")) throw error;
+      this.#tx = outer;
+      this.#changed = {};
+      const inserted = await this.#insert();
+      return { inserted, updated: await this.#update(), deleted: await this.#delete() };
+    } finally {
+      this.#tx = outer;
+    }
+  }
+
+  async #insert(): Promise<Map<string, number>> {
     return await this.#each(
       this.#tables,
       (table) =>
@@ -192,7 +267,7 @@ class Stage implements Staging {
     );
   }
 
-  async updateChanged(): Promise<Map<string, number>> {
+  async #update(): Promise<Map<string, number>> {
     const updatable = this.#tables.filter((table) => table.settable.length > 0);
     return await this.#each(
       updatable,
@@ -202,7 +277,7 @@ class Stage implements Staging {
     );
   }
 
-  async deleteExtra(): Promise<Map<string, number>> {
+  async #delete(): Promise<Map<string, number>> {
     return await this.#each(
       [...this.#tables].reverse(),
       (table) =>
@@ -255,27 +330,42 @@ const matches = (table: Staged, a: string, b: string): string =>
   table.keys.map((key) => `${a}.${key} = ${b}.${key}`).join(" and ");
 
 /** By image: json, xml and points have no equality, and 1.0 is not 1.00. */
-const differs = (table: Staged): string => {
-  const row = (of: string) => `row(${table.columns.map((c) => `${of}.${c}`).join(", ")})`;
-  return `pg_catalog.record_image_ne(${row("s")}, ${row("l")})`;
-};
+const differs = (table: Staged): string =>
+  `pg_catalog.record_image_ne(row(${table.columns.map((c) => `s.${c}`).join(", ")}), row(${
+    table.liveColumns.join(", ")
+  }))`;
 
 const isState = (error: unknown, code: string): error is Error & { detail?: string } =>
   error instanceof Error && "code" in error && error.code === code;
 
+/** What a live table takes from no row: the kind of rule, and what to do about it. */
+const REFUSALS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
+  "23001": [
+    "BH_RESTORE_KEYS",
+    "Nothing was changed. Restore the tables that point to it as well (--table), or all of them",
+  ],
+  "23503": [
+    "BH_RESTORE_KEYS",
+    "Nothing was changed. Restore the table that is pointed to as well (--table), or all of them",
+  ],
+  "23505": [
+    "BH_RESTORE_KEYS",
+    "Nothing was changed. Rename or move the row that has this key now, or make the tables what they were: --replace",
+  ],
+  "23P01": ["BH_RESTORE_RULES", RULES_HINT],
+  "23514": ["BH_RESTORE_RULES", RULES_HINT],
+  "23502": ["BH_RESTORE_RULES", RULES_HINT],
+};
+
 function explained(error: unknown): unknown {
-  for (const code of ["23503", "23505"]) {
-    if (!isState(error, code)) continue;
-    return new BulkheadError(
-      "BH_RESTORE_KEYS",
-      `Cannot restore the rows: ${error.message}: ${error.detail ?? ""}`,
-      {
-        kind: "refused",
-        hint:
-          "Nothing was changed. Restore the table that is pointed to as well (--table), or all of them",
-        cause: error,
-      },
-    );
+  for (const [state, [code, hint]] of Object.entries(REFUSALS)) {
+    if (!isState(error, state)) continue;
+    const detail = error.detail === undefined ? "" : `: ${error.detail}`;
+    return new BulkheadError(code, `Cannot restore the rows: ${error.message}${detail}`, {
+      kind: "refused",
+      hint,
+      cause: error,
+    });
   }
   return error;
 }

@@ -7,7 +7,7 @@ import type { Manifest, ManifestObject } from "./manifest-schema.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { objectsByTenant, PARTS_DOCUMENT, partsIn, tablesOf } from "./parts.ts";
 import type { Difference, Loader, RestoreTarget } from "./restore-target.ts";
-import { type ContainerEntry, GLOBAL_TENANT } from "./types.ts";
+import { type ContainerEntry, GLOBAL_TENANT, type TableSummary } from "./types.ts";
 
 /** What happens while a backup is restored or verified. */
 export type RestoreProgress = {
@@ -40,6 +40,7 @@ export async function* readObject(
     throw incomplete(from.manifest, object, `version ${object.version} is gone`, error);
   });
   let parts = 1;
+  const found: Promise<TableSummary>[] = [];
   for await (
     const entry of decodeTables(openObject({
       stream,
@@ -50,12 +51,32 @@ export async function* readObject(
   ) {
     if (entry.kind === "document" && entry.document === PARTS_DOCUMENT) {
       parts = partsIn(entry.value);
-    } else yield entry;
+    } else {
+      if (entry.kind === "table") found.push(entry.summary);
+      yield entry;
+    }
   }
+  refuseOtherTables(object, await Promise.all(found));
   const listed = from.manifest.objects.filter((each) => each.tenant === tenant).length;
   if (listed !== parts) {
     throw incomplete(from.manifest, object, `it is one of ${parts} parts, not of ${listed}`);
   }
+}
+
+/** Names, rows, bytes and content hashes, table by table: what was written is what the manifest was signed over. */
+function refuseOtherTables(object: ManifestObject, found: readonly TableSummary[]): void {
+  const listed = object.tables;
+  const fields = ["schema", "name", "rows", "bytes", "contentHash"] as const;
+  const at = found.length === listed.length
+    ? listed.findIndex((table, i) => fields.some((field) => table[field] !== found[i]?.[field]))
+    : Math.min(found.length, listed.length);
+  if (at === -1) return;
+  const { schema, name } = listed[at] ?? found[at] ?? { schema: "", name: "" };
+  throw new BulkheadError(
+    "BH_OBJECT_MISMATCH",
+    `Cannot open the object "${object.key}" of tenant "${object.tenant}": its table ${schema}.${name} is not the one that the manifest lists`,
+    { kind: "integrity", hint: "Choose another backup, and report how this one was written" },
+  );
 }
 
 /**

@@ -34,6 +34,22 @@ export type MissingParent = {
   readonly keys: readonly string[];
 };
 
+/** Rows that would be written and that a check constraint of the live table refuses. */
+export type BrokenRule = {
+  readonly table: string;
+  readonly rule: string;
+  readonly count: number;
+  /** Their primary keys, the first twenty. */
+  readonly keys: readonly string[];
+};
+
+/** How many rows of each table were written. */
+export type Changes = {
+  readonly inserted: ReadonlyMap<string, number>;
+  readonly updated: ReadonlyMap<string, number>;
+  readonly deleted: ReadonlyMap<string, number>;
+};
+
 /** What was done, or with a dry run: what would be. */
 export type TenantRestore = {
   readonly backup: string;
@@ -61,10 +77,13 @@ export interface Staging {
   stage(entry: Extract<ContainerEntry, { kind: "table" }>): Promise<void>;
   differences(): Promise<TableDifference[]>;
   missingParents(): Promise<MissingParent[]>;
-  insertMissing(): Promise<Map<string, number>>;
-  updateChanged(): Promise<Map<string, number>>;
-  deleteExtra(): Promise<Map<string, number>>;
+  brokenRules(): Promise<BrokenRule[]>;
+  insertMissing(): Promise<Changes>;
+  /** Insert, update and delete. */
+  replace(): Promise<Changes>;
 }
+
+const none: ReadonlyMap<string, number> = new Map();
 
 /**
  * Put one tenant's rows back into a live database: stage, compare, then insert what is missing or make the
@@ -99,10 +118,10 @@ export async function restoreTenant(options: {
     const differences = await staging.differences();
     refuseCollisions(differences, tenant);
     refuseMissingParents(await staging.missingParents(), tenant);
-    const none = new Map<string, number>();
-    const inserted = mode === "dry-run" ? none : await staging.insertMissing();
-    const updated = mode === "replace" ? await staging.updateChanged() : none;
-    const deleted = mode === "replace" ? await staging.deleteExtra() : none;
+    refuseBrokenRules(await staging.brokenRules(), tenant);
+    const { inserted, updated, deleted } = mode === "dry-run"
+      ? { inserted: none, updated: none, deleted: none }
+      : await (mode === "replace" ? staging.replace() : staging.insertMissing());
     return {
       backup: manifest.id,
       tenant,
@@ -180,5 +199,21 @@ function refuseMissingParents(missing: readonly MissingParent[], tenant: string)
       hint:
         "Nothing was changed. Put those rows back first, or restore the table that is pointed to as well (--table)",
     },
+  );
+}
+
+/** What to do about rows that the database takes no more. */
+export const RULES_HINT =
+  "Nothing was changed. Drop the constraint, restore, and add it again as NOT VALID; or leave the table out (--table)";
+
+function refuseBrokenRules(broken: readonly BrokenRule[], tenant: string): void {
+  if (broken.length === 0) return;
+  const list = broken.map(({ table, rule, count, keys }) =>
+    `${table}: ${count} ${count === 1 ? "row breaks" : "rows break"} ${rule} (${keys.join(" ")})`
+  ).join("; ");
+  throw new BulkheadError(
+    "BH_RESTORE_RULES",
+    `Cannot restore the tenant "${tenant}": the database takes no such rows: ${list}`,
+    { kind: "refused", hint: RULES_HINT },
   );
 }

@@ -1,0 +1,149 @@
+import type { Manifest } from "../backup/manifest-schema.ts";
+import { BulkheadError } from "../errors.ts";
+import type { TransactionSql } from "./postgres.ts";
+
+/** What was taken off a database for a load, as statements that put it back. */
+export type Held = { readonly isReplica: boolean; readonly putBack: readonly string[] };
+
+/** Tables of a backup and their partitions; `ordinal` is the order of loading. */
+const EXPORTED = `
+  with exported as (
+    select t.relation::oid as oid, t.ordinal, t.scope from bulkhead.tables_to_export() as t
+  ),
+  tables as (
+    select e.oid from exported as e
+    union
+    select i.relid from exported as e cross join lateral pg_catalog.pg_partition_tree(e.oid) as i
+  )`;
+
+const TRIGGERS = `${EXPORTED}
+  select
+    format('alter table %s disable trigger %I', bulkhead.qualified(g.tgrelid), g.tgname) as away,
+    format('alter table %s enable %s trigger %I', bulkhead.qualified(g.tgrelid),
+      case g.tgenabled when 'A' then 'always' when 'R' then 'replica' else '' end, g.tgname) as back
+  from tables as t
+  join pg_catalog.pg_trigger as g on g.tgrelid = t.oid
+  where not g.tgisinternal and g.tgenabled <> 'D'
+  order by g.tgrelid, g.tgname`;
+
+/** Keys that close a circle, for whoever can't load in replica mode. */
+const KEYS = `${EXPORTED}
+  select
+    format('alter table %s drop constraint %I', bulkhead.qualified(c.conrelid), c.conname) as away,
+    format('alter table %s add constraint %I %s', bulkhead.qualified(c.conrelid), c.conname,
+      pg_get_constraintdef(c.oid)) as back
+  from pg_catalog.pg_constraint as c
+  join exported as child on child.oid = c.conrelid
+  join exported as parent on parent.oid = c.confrelid
+  -- A key to the same table too: the row it points to may be in the next part.
+  -- One that is NOT VALID checks what is loaded all the same, and the source may hold rows that break it.
+  where c.contype = 'f' and c.conparentid = 0
+    and (parent.ordinal >= child.ordinal or (child.scope = 'global' and parent.scope = 'tenant') or not c.convalidated)`;
+
+/** Rules of tables and domains that promise nothing of older rows (NOT VALID), and would refuse them here. */
+const LENIENT = `${EXPORTED}
+  select
+    format('alter table %s drop constraint %I', bulkhead.qualified(c.conrelid), c.conname) as away,
+    format('alter table %s add constraint %I %s', bulkhead.qualified(c.conrelid), c.conname,
+      pg_get_constraintdef(c.oid)) as back
+  from tables as t
+  join pg_catalog.pg_constraint as c on c.conrelid = t.oid
+  where c.contype in ('c', 'n') and not c.convalidated and c.coninhcount = 0
+  union all
+  select
+    format('alter domain %I.%I drop constraint %I', n.nspname, d.typname, c.conname),
+    format('alter domain %I.%I add constraint %I %s', n.nspname, d.typname, c.conname, pg_get_constraintdef(c.oid))
+  from pg_catalog.pg_constraint as c
+  join pg_catalog.pg_type as d on d.oid = c.contypid
+  join pg_catalog.pg_namespace as n on n.oid = d.typnamespace
+  where not c.convalidated and pg_has_role(d.typowner, 'usage')`;
+
+/**
+ * Make an empty database ready for rows that were valid where they come from: triggers off, rules that they may break
+ * away, and what installing the kit and the migrations wrote (events, rows of global tables) gone.
+ *
+ * @example
+ * const held = await hold(tx); await load(tx); await release(tx, held, manifest);
+ */
+export async function hold(tx: TransactionSql): Promise<Held> {
+  const isReplica = await probeReplica(tx);
+  const putBack: string[] = [];
+  for (const query of isReplica ? [LENIENT, TRIGGERS] : [KEYS, LENIENT, TRIGGERS]) {
+    const found = await tx.unsafe<{ away: string; back: string }[]>(query);
+    for (const { away, back } of found) {
+      await tx.unsafe(away);
+      putBack.push(back);
+    }
+  }
+  // Children first: nothing of a tenant is here, but global tables may point to each other.
+  const globals = await tx<{ name: string }[]>`
+    select bulkhead.qualified(t.relation) as name
+    from bulkhead.tables_to_export() as t
+    where t.scope = 'global' and t.schema_name <> 'bulkhead'
+    order by t.ordinal desc
+  `;
+  for (const { name } of globals) await empty(tx, name);
+  // The events of setting up an empty database give way to the trail that belongs to the data.
+  await tx`truncate bulkhead.audit_seals, bulkhead.audit_eras, bulkhead.audit_shares,
+    bulkhead.audit_leaves, bulkhead.audit_events`;
+  return { isReplica, putBack };
+}
+
+async function empty(tx: TransactionSql, name: string): Promise<void> {
+  try {
+    await tx.unsafe(`delete from ${name}`);
+  } catch (error) {
+    const isHeld = error instanceof Error && "code" in error &&
+      /^23(503|001)$/.test(String(error.code));
+    if (!isHeld) throw error;
+    throw new BulkheadError(
+      "BH_RESTORE_NOT_EMPTY",
+      `Cannot restore the backup: rows of tables that no backup holds point to ${name}: ${error.message}`,
+      { kind: "usage", hint: "Empty those tables first, or name another database", cause: error },
+    );
+  }
+}
+
+/** Asking is the only way to know: Supabase allows it where `has_parameter_privilege` says no. */
+async function probeReplica(tx: TransactionSql): Promise<boolean> {
+  try {
+    await tx.savepoint((inner) => inner`set local session_replication_role = 'replica'`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Put everything back, look at the keys by hand, and begin an era of the ledger for what comes. */
+export async function release(tx: TransactionSql, held: Held, manifest: Manifest): Promise<void> {
+  if (held.isReplica) await tx`set local session_replication_role = 'origin'`;
+  // Deferred checks still waiting would forbid what follows.
+  await tx`set constraints all immediate`;
+  for (const back of held.putBack) await tx.unsafe(back);
+  const broken = await tx<{ name: string; child: string; rows: string }[]>`
+    select b.name, b.child::text, b.rows
+    from bulkhead.broken_foreign_keys() as b
+    join pg_catalog.pg_constraint as c on c.conrelid = b.child and c.conname = b.name
+    -- NOT VALID here is NOT VALID in the source, by the schema's fingerprint: nothing was promised there.
+    where b.is_exported and c.convalidated
+  `;
+  if (broken.length > 0) {
+    throw new BulkheadError(
+      "BH_RESTORE_KEYS",
+      `Cannot restore the backup: ${
+        broken.map((key) => `${key.rows} rows of ${key.child} break ${key.name}`).join("; ")
+      }`,
+      {
+        kind: "integrity",
+        hint: "Nothing was kept. Choose another backup: npx bulkhead backups list",
+      },
+    );
+  }
+  // Before anything new is written: this cluster's transaction counter begins an era of its own.
+  await tx`select bulkhead.seal()`;
+  await tx`
+    select bulkhead.log_change('restore', 'bulkhead.backup_runs', null, ${
+    JSON.stringify({ backup: manifest.id, manifest: "whole", rows: manifest.rows })
+  }::text::jsonb)
+  `;
+}
