@@ -31,7 +31,10 @@ export function toBase64(bytes: Uint8Array): string {
 
 /** Throws on anything that is not base64. */
 export function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
 }
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
@@ -83,13 +86,19 @@ export function canonicalJson(value: unknown): string {
     return JSON.stringify(value);
   }
   if (typeof value === "number" && Number.isSafeInteger(value)) return String(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  // A manifest has a line for every table of every tenant: no array is made of what is written.
+  let text = "";
+  if (Array.isArray(value)) {
+    for (const item of value) text += `${text && ","}${canonicalJson(item)}`;
+    return `[${text}]`;
+  }
   if (typeof value === "object") {
-    const members = Object.entries(value).filter(([, member]) => member !== undefined);
-    members.sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${
-      members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(",")
-    }}`;
+    const members: Record<string, unknown> = { ...value };
+    for (const name of Object.keys(members).sort()) {
+      if (members[name] === undefined) continue;
+      text += `${text && ","}${JSON.stringify(name)}:${canonicalJson(members[name])}`;
+    }
+    return `{${text}}`;
   }
   throw new TypeError(`Cannot write ${typeof value} ${String(value)} as canonical JSON`);
 }

@@ -87,16 +87,19 @@ export function folderStore(root: string): ObjectStore {
       .map((file) => file.slice(base.length)).sort().reverse();
   }
 
-  async function refuseLinks(path: string): Promise<void> {
+  /** What lies at the end of the path; null where a part of it is missing. */
+  async function refuseLinks(path: string) {
     let at = root;
+    let found: Awaited<ReturnType<typeof lstat>> | null = null;
     for (const segment of path.split("/")) {
       at = join(at, segment);
-      const found = await lstat(at).catch(nullIfMissing);
-      if (!found) return;
+      found = await lstat(at).catch(nullIfMissing);
+      if (!found) return null;
       if (found.isSymbolicLink()) {
         throw storeError.refused("follow", path, name, `"${segment}" is a symbolic link`);
       }
     }
+    return found;
   }
 
   async function head(key: string, options: { version?: string } = {}) {
@@ -104,8 +107,7 @@ export function folderStore(root: string): ObjectStore {
     return await guarded("read", key, async (): Promise<StoredObject | null> => {
       const version = options.version ?? (await versionsOf(key))[0];
       if (version === undefined || !VERSION.test(version)) return null;
-      await refuseLinks(`${key}@${version}`);
-      const found = await lstat(join(root, `${key}@${version}`)).catch(nullIfMissing);
+      const found = await refuseLinks(`${key}@${version}`);
       return found && { key, version, size: found.size, modifiedAt: found.mtime };
     });
   }

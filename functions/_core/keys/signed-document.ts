@@ -14,9 +14,11 @@ const DAMAGED: Record<Purpose, string> = {
 export async function signDocument(
   of: { purpose: Purpose; body: unknown; signer: Signer; keyId?: string },
 ): Promise<Uint8Array> {
-  const value = toHex(await of.signer.sign(utf8(canonicalJson(of.body)), of.purpose));
-  const signature = { algorithm: "HMAC-SHA256", keyId: of.keyId, value };
-  return utf8(`${canonicalJson({ [of.purpose]: of.body, signature })}\n`);
+  const body = canonicalJson(of.body);
+  const value = toHex(await of.signer.sign(utf8(body), of.purpose));
+  const signature = canonicalJson({ algorithm: "HMAC-SHA256", keyId: of.keyId, value });
+  // Canonical too: every purpose comes before "signature".
+  return utf8(`{"${of.purpose}":${body},"signature":${signature}}\n`);
 }
 
 const envelope = z.looseObject({
