@@ -521,7 +521,17 @@ as $$
 begin
     raise exception using
         errcode = '42501',
-        message = format('key and tenant of %s are immutable: insert a new row and delete the old one instead', table_name);
+        message = format('key and tenant of %s are immutable: insert a new row and delete the old one instead', table_name),
+        -- There the server hands the trigger an inserted row for an updated one.
+        hint = case
+            when current_setting('server_version_num')::integer >= 170000 and exists (
+                select
+                from pg_catalog.pg_class as c
+                join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+                where format('%I.%I', n.nspname, c.relname) = table_name and c.relkind = 'p'
+            ) then 'A MERGE that inserts and then updates in a partitioned table looks like this too; write an UPDATE and an INSERT'
+            else ''
+        end;
 end
 $$;
 comment on function bulkhead.refuse_key_change(text) is 'Raises 42501: an update changed a key or the tenant, in its SET list or behind it';
