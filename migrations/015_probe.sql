@@ -461,7 +461,7 @@ begin
                     format('a member (%s)', v_value), 'authenticated'::name, jsonb_build_object('request.jwt.claims', v_claims::text),
                     format('update %s set %I = %L where %I = %L and %I = %L', bulkhead.qualified(v_settings.membership_table), v_column, v_value,
                         v_settings.membership_user_column, v_user.a, v_settings.membership_tenant_column, v_a),
-                    true, true, false;
+                    true, true, true;
             end loop;
         end if;
     end if;
@@ -533,7 +533,7 @@ $$;
 comment on function bulkhead.probe_attempt(name, jsonb, text, text) is 'Tries one statement as somebody and rolls it back: leak, refused, or unknown with the reason';
 revoke all on function bulkhead.probe_attempt(name, jsonb, text, text) from public;
 
-create function bulkhead.probe_answer(role name, settings jsonb, query text)
+create function bulkhead.probe_answer(role name, settings jsonb, query text, prepare text default null)
 returns text
 language plpgsql
 volatile
@@ -545,6 +545,9 @@ declare
     v_answer text;
 begin
     begin
+        if prepare is not null then
+            execute prepare;
+        end if;
         perform bulkhead.probe_as(role, settings);
         perform set_config('transaction_read_only', 'on', true);
         execute format('select count(*) || '' '' || coalesce(md5(string_agg(a.answer, E''\n'' order by a.answer)), '''') from (%s limit 20001) as a (answer)', query)
@@ -562,14 +565,14 @@ begin
     end;
 end
 $$;
-comment on function bulkhead.probe_answer(name, jsonb, text) is 'What somebody is answered, as a count and a digest, in a transaction that may not write; error and its code, or stopped';
-revoke all on function bulkhead.probe_answer(name, jsonb, text) from public;
+comment on function bulkhead.probe_answer(name, jsonb, text, text) is 'What somebody is answered, as a count and a digest, in a transaction that may not write; error and its code, or stopped';
+revoke all on function bulkhead.probe_answer(name, jsonb, text, text) from public;
 
 -- ---------------------------------------------------------------- what is tried
 
 -- What an answer may depend on is the asker's own rows. So ask, let the other tenant's rows appear, and ask again.
 create function bulkhead.probe_questions()
-returns table (subject text, relation oid, function oid, query text)
+returns table (subject text, relation oid, function oid, query text, is_whole boolean)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
@@ -579,7 +582,8 @@ as $$
         format('%I.%I', e.nspname, c.relname),
         c.oid,
         null::oid,
-        format('select v::text from %I.%I as v', e.nspname, c.relname)
+        format('select v::text from %I.%I as v', e.nspname, c.relname),
+        true
     from pg_catalog.pg_class as c
     join bulkhead.exposed_schemas as e on e.oid = c.relnamespace
     where (
@@ -595,8 +599,9 @@ as $$
         f.subject,
         null,
         f.oid,
-        -- Without a value for an argument there is no question, and the function is not covered.
-        format('select f::text from %s(%s) as f', f.name, a.list)
+        format('select f::text from %s(%s) as f', f.name, a.list),
+        -- Null for an argument without a value is half a question: the function is not covered.
+        a.is_whole
     from (
         select
             p.oid,
@@ -604,6 +609,7 @@ as $$
             p.pronargs,
             p.pronargdefaults,
             p.proargnames,
+            p.provariadic <> 0 as is_variadic,
             format('%I.%I', e.nspname, p.proname) as name,
             format('%I.%I(%s)', e.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as subject
         from pg_catalog.pg_proc as p
@@ -614,18 +620,26 @@ as $$
             and not exists (select from pg_catalog.pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
     ) as f
     cross join bulkhead.settings as s
-    -- The other tenant's ids and one's own; text once as the key of a row and once as the tenant's id.
-    cross join (values ('b', false), ('b', true), ('a', false)) as variant (side, is_tenant_text)
+    -- The other tenant's ids and one's own; text once as the key of a row and once as the tenant's id; without the
+    -- arguments that have a default, and with all of them.
+    cross join (values ('b', false, false), ('b', true, false), ('a', false, false), ('b', false, true), ('b', true, true))
+        as variant (side, is_tenant_text, is_whole)
     cross join lateral (
         select
-            coalesce(string_agg(format('%L::%s', v.value, format_type(v.type, null)), ', ' order by v.position), '') as list,
-            coalesce(bool_and(v.value is not null), true) as is_whole,
+            coalesce(string_agg(
+                case when f.is_variadic and v.position = f.pronargs then 'variadic ' else '' end
+                    || coalesce(v.own_row, format('%L::%s', v.value, format_type(v.type, null))),
+                ', ' order by v.position), '') as list,
+            coalesce(bool_and(v.value is not null or v.own_row is not null), true) as is_whole,
             coalesce(bool_or(v.is_text), false) as has_text
         from (
             select
                 t.position,
                 t.type,
                 y.typcategory = 'S' as is_text,
+                -- A computed field is asked about a row that the asker sees.
+                case when y.typtype = 'c' and bulkhead.qualified(y.typrelid) is not null
+                    then format('(select t from %s as t limit 1)', bulkhead.qualified(y.typrelid)) end as own_row,
                 case
                     when y.typcategory = 'S' and variant.is_tenant_text or t.type = s.tenant_type
                         and coalesce(f.proargnames[t.position] ~* 'tenant|org|team|account|workspace', false)
@@ -635,12 +649,16 @@ as $$
                 end as value
             from unnest(f.proargtypes::oid[]) with ordinality as t (type, position)
             join pg_catalog.pg_type as y on y.oid = t.type
-            where t.position <= f.pronargs - f.pronargdefaults
+            where variant.is_whole
+                or t.position <= f.pronargs - f.pronargdefaults
         ) as v
     ) as a
-    where (variant.side = 'b' and not variant.is_tenant_text)
-        or (variant.is_tenant_text and a.has_text)
-        or (variant.side = 'a' and f.pronargs > f.pronargdefaults)
+    where (
+            variant.side = 'b' and not variant.is_tenant_text
+            or variant.is_tenant_text and a.has_text
+            or variant.side = 'a' and f.pronargs > f.pronargdefaults
+        )
+        and (f.pronargdefaults > 0 or not variant.is_whole)
 $$;
 comment on function bulkhead.probe_questions() is 'Views, functions and unprotected tables of exposed schemas, and the queries that the probe asks of each';
 revoke all on function bulkhead.probe_questions() from public;
@@ -657,6 +675,37 @@ as $$
 $$;
 comment on function bulkhead.probe_where(regclass, jsonb, jsonb) is 'The condition that finds one row of a protected table by its key';
 revoke all on function bulkhead.probe_where(regclass, jsonb, jsonb) from public;
+
+-- Triggers on changes may copy to where everybody reads.
+create function bulkhead.probe_touch(relation regclass, world jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    v_name text := bulkhead.qualified(relation);
+    v_row jsonb := world -> 'rows' -> (relation::oid || ':e');
+    v_column name := (select c.name from bulkhead.probe_known(relation, world) as c order by c.is_key or c.is_tenant, c.is_foreign, c.name limit 1);
+begin
+    begin
+        execute format('update %s as t set %2$I = t.%2$I where %s', v_name, v_column, bulkhead.probe_where(relation, world -> 'rows' -> (relation::oid || ':d'), world));
+    exception when others then
+        null;
+    end;
+    begin
+        perform bulkhead.probe_insert(relation, jsonb_strip_nulls((
+            select jsonb_object_agg(c.name, v_row -> c.name) from bulkhead.probe_known(relation, world) as c)));
+        execute format('delete from %s as t where %s', v_name, bulkhead.probe_where(relation, v_row, world));
+    exception when others then
+        null;
+    end;
+end
+$$;
+comment on function bulkhead.probe_touch(regclass, jsonb) is 'As its owner changes one row of tenant b, and adds and deletes another';
+revoke all on function bulkhead.probe_touch(regclass, jsonb) from public;
 
 -- Each attempt of one role on one table: the rows of b that stand there, one more, and one's own handed over.
 create function bulkhead.probe_attempts(relation regclass, role name, own text[], world jsonb)
@@ -870,7 +919,7 @@ begin
             end;
         end loop;
         for v_question in
-            select q.subject, q.query, a.name as asker, a.role, a.settings, format('%s|%s|%s', q.subject, a.name, q.query) as id
+            select q.subject, q.query, q.is_whole, a.name as asker, a.role, a.settings, a.prepare, format('%s|%s|%s', q.subject, a.name, q.query) as id
             from bulkhead.probe_questions() as q
             join bulkhead.probe_actors() as a on a.does_ask
             left join bulkhead.probe_order() as o on o.subject = q.subject
@@ -882,11 +931,10 @@ begin
             exit when clock_timestamp() > v_ask_until and v_asked <> '{}' and not v_asked ? v_question.subject;
             v_subject := v_question.subject;
             v_asked := jsonb_build_object(v_subject, null) || v_asked;
-            if v_question.query is null then
+            if not v_question.is_whole then
                 v_asked := v_asked || jsonb_build_object(v_subject, 'no value for an argument');
-                continue;
             end if;
-            v_answer := bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query);
+            v_answer := bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query, v_question.prepare);
             if v_answer = 'error 25006' then
                 v_asked := v_asked || jsonb_build_object(v_subject, 'it writes');
                 continue;
@@ -896,7 +944,7 @@ begin
             end if;
             -- What two answers in a row do not agree on is not told by the other tenant's rows.
             v_questions := v_questions || jsonb_build_object(v_question.id, to_jsonb(v_question)
-                || jsonb_build_object('first', v_answer, 'second', bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query)));
+                || jsonb_build_object('first', v_answer, 'second', bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query, v_question.prepare)));
         end loop;
 
         -- Tenant b, and the same questions.
@@ -906,14 +954,15 @@ begin
             v_world := bulkhead.probe_seed(v_table, 'b', v_world);
             v_world := bulkhead.probe_seed(v_table, 'd', v_world);
             v_world := bulkhead.probe_seed(v_table, 'e', v_world, false);
+            perform bulkhead.probe_touch(v_table, v_world);
         end loop;
         for v_question in
             select q.*
             from jsonb_each(v_questions) as each
-            cross join jsonb_to_record(each.value) as q (subject text, asker text, role name, settings jsonb, query text, first text, second text)
+            cross join jsonb_to_record(each.value) as q (subject text, asker text, role name, settings jsonb, query text, prepare text, first text, second text)
         loop
             v_subject := v_question.subject;
-            v_answer := bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query);
+            v_answer := bulkhead.probe_answer(v_question.role, v_question.settings, v_question.query, v_question.prepare);
             if v_answer = 'stopped' then
                 v_stuck := v_stuck || jsonb_build_object(v_subject, 'it was stopped there');
             elsif v_question.first = v_question.second and v_answer is distinct from v_question.first
