@@ -1605,22 +1605,37 @@ set row_security = off
 as $$
 declare
     v_size bigint := coalesce((threshold ->> 'seals')::bigint, 100);
+    v_events bigint := coalesce((threshold ->> 'events')::bigint, 500000);
     v_last bigint := (select max(s.seq) from bulkhead.audit_seals as s);
     v_from bigint;
+    v_to bigint;
     v_problems text[];
 begin
     if v_last is null then
         return next bulkhead.canary_row('ledger_sample', null, 'unknown', null, 0, 'Nothing is sealed yet', severity => 'info');
         return;
     end if;
-    v_from := 1 + floor(random() * greatest(1, v_last - v_size + 1))::bigint;
+    v_from := 1 + floor(random() * v_last)::bigint;
+    -- One seal at least, no more events than a night has time for, and from the end of the chain backwards.
+    select greatest(v_from, max(s.seq) filter (where s.total <= v_events)) into v_to
+    from (
+        select w.seq, sum(w.events) over (order by w.seq) as total
+        from bulkhead.audit_seals as w
+        where w.seq between v_from and v_from + v_size - 1
+    ) as s;
+    select least(v_from, min(s.seq) filter (where s.total <= v_events)) into v_from
+    from (
+        select w.seq, sum(w.events) over (order by w.seq desc) as total
+        from bulkhead.audit_seals as w
+        where w.seq between v_to - v_size + 1 and v_to
+    ) as s;
     select array_agg(concat_ws(' ', 'seal ' || v.seq, v.part, 'event ' || v.event_id, v.problem)) into v_problems
-    from bulkhead.verify_audit(null, null, v_from, least(v_last, v_from + v_size - 1)) as v;
+    from bulkhead.verify_audit(null, null, v_from, v_to) as v;
     return next bulkhead.canary_row(
         'ledger_sample', null, case when v_problems is null then 'pass' else 'fail' end, coalesce(cardinality(v_problems), 0), 0,
-        format('Seals %s to %s of %s compared event by event', v_from, least(v_last, v_from + v_size - 1), v_last)
+        format('Seals %s to %s of %s compared event by event', v_from, v_to, v_last)
             || coalesce(': ' || array_to_string(v_problems[1:5], '; '), ''),
-        '{}', format('select * from bulkhead.verify_audit(null, null, %s, %s)', v_from, least(v_last, v_from + v_size - 1)));
+        '{}', format('select * from bulkhead.verify_audit(null, null, %s, %s)', v_from, v_to));
 end
 $$;
 comment on function bulkhead.canary_ledger_sample(jsonb) is 'Canary: a random stretch of the sealed ledger, compared event by event';
@@ -2451,19 +2466,19 @@ values
     ),
     (
         'boundary_drift', 'The boundary is not as declared', 'critical', 'five_minutes', '{"categories": ["boundary", "guard"], "except": ["break_glass_active", "service_role_reads"], "grace": "2 days"}',
-        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+        'docs/runbooks/findings.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
     ),
     (
         'trail_findings', 'The audit trail has a finding', 'critical', 'five_minutes', '{"categories": ["trail"], "grace": "2 days"}',
-        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+        'docs/runbooks/findings.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
     ),
     (
         'schedule_findings', 'The schedule has a finding', 'critical', 'five_minutes', '{"categories": ["schedule"], "except": ["job_failed"], "grace": "2 days"}',
-        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+        'docs/runbooks/findings.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
     ),
     (
         'delivery_findings', 'Alerts or backups have a finding', 'critical', 'five_minutes', '{"categories": ["alerting", "backups"], "grace": "2 days"}',
-        'docs/checks/README.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
+        'docs/runbooks/findings.md', 'Each finding names its own remedy: bulkhead status', 'bulkhead.canary_findings(jsonb)'
     ),
     (
         'ledger_sample', 'A sealed stretch of the ledger does not match', 'critical', 'nightly', '{"seals": 100}', 'docs/runbooks/ledger_sample.md',

@@ -877,10 +877,10 @@ declare
     v_listed integer;
     v_more bigint;
 begin
-    if anchor !~ '^[0-9a-f]{64}$' or newest <= 0 or v_from > v_to and first_seq is not null then
+    if anchor !~ '^[0-9a-f]{64}$' or newest < 0 or v_from > v_to and first_seq is not null then
         raise exception using
             errcode = 'BH802',
-            message = 'Cannot verify the ledger: the anchor is a head of 64 hexadecimal digits (select bulkhead.audit_head()), newest is above 0, first_seq is at most last_seq';
+            message = 'Cannot verify the ledger: the anchor is a head of 64 hexadecimal digits (select bulkhead.audit_head()), newest is 0 (the chain alone) or more, first_seq is at most last_seq';
     end if;
     return query
     select b.seq, b.part, b.problem, null::bigint, null::text

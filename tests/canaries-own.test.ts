@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
+import { depth } from "./support/depth.ts";
 import {
   type Database,
   openhouseDatabase,
@@ -299,6 +300,81 @@ test("refused writes, failing calls, pg_cron's history, quotas and a rewritten l
     end $$`);
   await superuser.end();
   assert.equal((await run("ledger_sample")).status, "fail");
+});
+
+test("ledger_sample reads no more events than it may, and every seal sooner or later", async () => {
+  for (let n = 0; n < 6; n++) {
+    await sql.unsafe(
+      `update public.units set label = label || '${n}' where id in (select id from public.units limit 10)`,
+    );
+    await sql`select bulkhead.seal()`;
+  }
+  const [{ last } = { last: 0 }] = await sql<
+    { last: number }[]
+  >`select max(seq)::int as last from bulkhead.audit_seals`;
+  const range = async () => {
+    const [, from, to] = /^Seals (\d+) to (\d+) of/.exec((await run("ledger_sample")).detail) ?? [];
+    return { from: Number(from), to: Number(to) };
+  };
+  assert.deepEqual(await range(), { from: 1, to: last }, "all of them, where they are few");
+  await sql`update bulkhead.canaries set threshold = '{"seals": 100, "events": 25}' where name = 'ledger_sample'`;
+  const seen = new Set<number>();
+  for (let n = 0; n < 60; n++) {
+    const { from, to } = await range();
+    const [{ events } = { events: 0 }] = await sql<{ events: number }[]>`
+      select sum(events)::int as events from bulkhead.audit_seals where seq between ${from} and ${to}`;
+    assert.ok(events <= 25 || from === to, `${from} to ${to}: ${events}`);
+    for (let seq = from; seq <= to; seq++) seen.add(seq);
+  }
+  assert.equal(seen.size, last);
+});
+
+test("a bulk load among the newest seals is not read every five minutes", async () => {
+  const rows = depth({ quick: 0, full: 200_001 });
+  const [from] = await sql`
+    select tenant_id, development_id, unit_id, sender from public.messages limit 1`;
+  const changed = async () => {
+    await sql`update public.units set label = label || ' b' where id in (select id from public.units limit 5)`;
+    await sql`select bulkhead.seal()`;
+  };
+  await changed();
+  await changed();
+  if (rows > 0) {
+    await sql`insert into public.messages (tenant_id, development_id, unit_id, sender, body)
+      select ${from!["tenant_id"]}, ${from!["development_id"]}, ${from!["unit_id"]}, ${
+      from!["sender"]
+    }, 'x' from generate_series(1, ${rows}::int)`;
+    await sql`select bulkhead.seal()`;
+  }
+  await changed();
+  // As the owner of everything may: an event of the newest seal, and one of the third newest.
+  const [newest, older] = await sql<{ lo: string; hi: string }[]>`
+    (select lo, hi from bulkhead.audit_seals where kind = 'seal' order by seq desc limit 1)
+    union all (select lo, hi from bulkhead.audit_seals where kind = 'seal' order by seq desc offset 2 limit 1)`;
+  const forge = async (seal: { lo: string; hi: string } | undefined) => {
+    const superuser = postgres(db.superUrl, { max: 1, onnotice: () => {} });
+    await superuser.unsafe(`set session_replication_role = replica;
+      do $$ declare p text; begin
+        select tableoid::regclass::text into p from bulkhead.audit_events limit 1;
+        execute format('alter table %s disable trigger all; update %1$s set actor = ''somebody else'' where xid >= ${
+      seal!.lo
+    } and xid < ${seal!.hi}', p);
+      end $$`);
+    await superuser.end();
+  };
+  const broken = async () =>
+    (await sql`select subject from bulkhead.findings('trail') where name = 'seal_broken'`).length >
+      0;
+  assert.equal(await broken(), false);
+  await forge(older);
+  assert.equal(await broken(), rows === 0, "beyond 200,000 events it is for the night");
+  assert.equal(
+    (await sql`select 1 from bulkhead.verify_audit()`).length > 0,
+    true,
+    "where it is found",
+  );
+  await forge(newest);
+  assert.equal(await broken(), true);
 });
 
 /** Ask until the answer is yes; a minute is too long. */

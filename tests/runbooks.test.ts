@@ -53,6 +53,14 @@ function commandsOf(block: string): string[] {
     .filter((line) => line !== "" && !line.startsWith("#") && !line.startsWith("export "));
 }
 
+function hasFourParts(file: string): void {
+  const page = readFileSync(join(folder, file), "utf8");
+  assert.match(page, /^# Runbook: .+\n\n\*\*What it means\.\*\* /, file);
+  const headings = [...page.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+  assert.deepEqual(headings, ["Confirm", "Fix", "Prevent"], file);
+  assert.match(page, /^ *```(sql|sh)$/m, file);
+}
+
 async function sh(command: string, env: Record<string, string>) {
   const child = spawn("bash", ["--noprofile", "--norc", "-c", command], {
     cwd: project,
@@ -115,20 +123,27 @@ describe("the runbooks", () => {
     });
   }
 
-  test("every check of backups and drills has a page, with the four headings, that the check's page names", async () => {
+  test("every canary, and every check of the watch itself, of backups and drills has a page with the four headings", async () => {
     await using db = await openhouseDatabase(server);
-    const found = await withSql(
-      db.url,
-      (sql) => sql<{ name: string }[]>`select name from bulkhead.checks_backups()`,
-    );
+    const [canaries, found] = await withSql(db.url, async (sql) => [
+      await sql<{ name: string; runbook: string }[]>`select name, runbook from bulkhead.canaries`,
+      await sql<{ name: string }[]>`select name from bulkhead.checks_backups()`,
+    ]);
+    assert.ok(canaries.length >= 16);
+    for (const { name, runbook } of canaries) {
+      assert.match(runbook, /^docs\/runbooks\/[a-z_]+\.md$/, name);
+      hasFourParts(runbook.replace("docs/runbooks/", ""));
+    }
+    for (const name of ["seal_lag", "break_glass_active", "alerts_undelivered", "dead_letters"]) {
+      hasFourParts(`${name}.md`);
+      const check = readFileSync(join(ROOT, "docs/checks", `${name}.md`), "utf8");
+      assert.ok(check.includes(`../runbooks/${name}.md`), `docs/checks/${name}.md has no runbook`);
+    }
     const names = found.map(({ name }) => name);
     assert.ok(names.length >= 8);
     const table = readFileSync(join(ROOT, "docs/checks/README.md"), "utf8");
     for (const name of names) {
-      const page = readFileSync(join(folder, `${name}.md`), "utf8");
-      assert.match(page, /^# Runbook: .+\n\n\*\*What it means\.\*\* /, name);
-      const headings = [...page.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
-      assert.deepEqual(headings, ["Confirm", "Fix", "Prevent"], name);
+      hasFourParts(`${name}.md`);
       const check = readFileSync(join(ROOT, "docs/checks", `${name}.md`), "utf8");
       assert.ok(check.includes(`../runbooks/${name}.md`), `docs/checks/${name}.md has no runbook`);
       assert.ok(table.includes(`[${name}](${name}.md)`), `docs/checks/README.md lacks ${name}`);
