@@ -134,11 +134,19 @@ describe("bulkhead evidence", () => {
   });
 
   test("is NO-SHIP with exit 1, naming each missing artefact, before the first backup and drill", async () => {
+    // Names can hold anything.
+    await withSql(
+      openhouse.url,
+      (sql) => sql.unsafe('create table public."ev\u001b[2Jil" (id integer)'),
+    );
     const { code, stdout, stderr } = await evidence(["--out", "first"], {
       DATABASE_URL: openhouse.url,
     }, base);
+    await withSql(openhouse.url, (sql) => sql.unsafe('drop table public."ev\u001b[2Jil"'));
     assert.equal(code, 1, stderr);
     assert.match(stdout, /^NO-SHIP\n/);
+    assert.match(stdout, /table_unclassified fails for\s+public\."ev\ufffd\[2Jil"/);
+    for (const line of stdout.split("\n").slice(0, -4)) assert.ok(line.length <= 80, line);
     for (const name of ["backups.json", "manifest-summary.json", "drills.json"]) {
       assert.match(stdout, new RegExp(`${name} is missing: `));
     }

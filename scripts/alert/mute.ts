@@ -47,7 +47,10 @@ const UNITS: Record<string, string> = { m: "minutes", h: "hours", d: "days" };
 function parseTime(text: string | undefined): string {
   const [, amount, unit] = /^(\d{1,4})([mhd])$/.exec(text ?? "") ?? [];
   if (amount === undefined || unit === undefined) {
-    throw usage(`"${text ?? ""}" is no time`, "add --for 30m, --for 2h or --for 3d");
+    throw usage(
+      text === undefined ? "--for is missing" : `"${text}" is no time`,
+      "add --for 30m, --for 2h or --for 3d",
+    );
   }
   return `${amount} ${UNITS[unit]}`;
 }

@@ -16,6 +16,7 @@ import { renderControls } from "../../functions/_core/status/controls.ts";
 import { renderCustomerPage } from "../../functions/_core/status/customer-page.ts";
 import { renderHtml } from "../../functions/_core/status/html.ts";
 import { type Artefact, decide, renderIndex } from "../../functions/_core/status/evidence.ts";
+import { wrap } from "../../functions/_core/terminal-text.ts";
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { openDatabase } from "../cli/database.ts";
 import { packageVersion } from "../cli/package.ts";
@@ -95,7 +96,9 @@ async function run(options: CommonOptions & { out: string }): Promise<void> {
   } else {
     const lines = [
       decision.ship ? "SHIP" : "NO-SHIP",
-      ...decision.reasons.map((reason) => `  ${reason}`),
+      ...decision.reasons.flatMap((reason) =>
+        wrap(reason, 76).map((line, at) => `${at === 0 ? "  " : "    "}${line}`)
+      ),
     ];
     process.stdout.write(`${redact(lines.join("\n"), process.env)}\n\n${folder}\n${html}\n`);
   }
