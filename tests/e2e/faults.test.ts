@@ -432,9 +432,10 @@ describe("the schedule", () => {
       // Its rows are missed, by name, and nothing is unknown or an orphan because of it.
       const after = await one!`select name, subject, status from bulkhead.run_canaries('nightly')
         where status <> 'pass' and name not in ('ledger_sample')`;
-      assert.deepEqual(after.map((row) => `${row["name"]} ${row["status"]}`), [
-        "abnormal_deletes fail",
-      ]);
+      assert.deepEqual(
+        [...new Set(after.map((row) => `${row["name"]} ${row["status"]}`))],
+        ["abnormal_deletes fail"],
+      );
       const doubles = await one!`
         select fingerprint from bulkhead.incidents where state = 'open' group by fingerprint having count(*) > 1`;
       assert.equal(doubles.length, 0);
