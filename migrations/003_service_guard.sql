@@ -474,30 +474,6 @@ $$;
 comment on function bulkhead.current_write_context(oid, name) is 'The context of the present write. x-actor counts for a service only; for authenticated the JWT''s subject is the actor';
 revoke all on function bulkhead.current_write_context(oid, name) from public;
 
--- The hot path: a query costs a write 10 µs, and a platform role that names no tenant needs none.
-create function bulkhead.own_write_context(relation oid, function_name name)
-returns bulkhead.write_context
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_caller name := case when current_setting('role') = 'none' then session_user else current_setting('role')::name end;
-begin
-    if bulkhead.is_platform(v_caller)
-        and coalesce(current_setting('bulkhead.tenant', true), '') = ''
-        and coalesce(current_setting('bulkhead.openings', true), '') = '' then
-        return row(
-            v_caller, true, false, false, null::text[],
-            left(nullif(current_setting('bulkhead.actor', true), ''), 200), nullif(current_setting('bulkhead.request_id', true), ''),
-            inet_client_addr(), nullif(current_setting('application_name'), ''))::bulkhead.write_context;
-    end if;
-    return bulkhead.current_write_context(relation, function_name);
-end
-$$;
-comment on function bulkhead.own_write_context(oid, name) is 'current_write_context() for a trigger that stands on the table it was generated for';
-revoke all on function bulkhead.own_write_context(oid, name) from public;
-
 create function bulkhead.refuse_write(context bulkhead.write_context, operation text, table_name text)
 returns void
 language plpgsql
@@ -560,7 +536,6 @@ revoke all on function bulkhead.log_truncate(bulkhead.write_context, oid, text, 
 
 grant execute on function
     bulkhead.current_write_context(oid, name),
-    bulkhead.own_write_context(oid, name),
     bulkhead.is_platform(name),
     bulkhead.refuse_write(bulkhead.write_context, text, text),
     bulkhead.log_truncate(bulkhead.write_context, oid, text, name),
@@ -732,8 +707,6 @@ create table bulkhead.refused_write_counts (
 comment on table bulkhead.refused_write_counts is 'Refused writes that were reported, by tenant and minute of the last hour: the ledger takes sixty a minute of each tenant';
 alter table bulkhead.refused_write_counts enable row level security;
 revoke all on bulkhead.refused_write_counts from public, anon, authenticated, service_role;
--- Few among very many, and asked for every five minutes.
-create index audit_events_write_refused on bulkhead.audit_events (created_at) where operation = 'bulkhead.write_refused';
 
 -- The refusal itself rolled back whatever its transaction had noted, so the back end reports it in a request of its own.
 -- Definer: adds an event to the ledger, to the tenant that the caller names and to no other.

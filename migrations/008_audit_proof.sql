@@ -47,8 +47,6 @@ comment on column bulkhead.audit_seals.xid is 'The transaction that sealed: what
 create index audit_seals_interval on bulkhead.audit_seals (era, hi, lo);
 create index audit_seals_kind on bulkhead.audit_seals (kind, part) where kind <> 'seal';
 select from bulkhead.make_append_only('bulkhead.audit_seals');
--- Few among very many: every verification asks for them.
-create index audit_events_erase on bulkhead.audit_events (id) where operation = 'bulkhead.erase';
 
 create table bulkhead.audit_shares (
     id bigint generated always as identity primary key,
@@ -330,6 +328,7 @@ begin
         execute format('alter table bulkhead.audit_leaves attach partition bulkhead.%I for values in (%s)', v_name, v_month);
         execute format('comment on table bulkhead.%I is %L', v_name, 'Leaves of bulkhead.' || part);
         perform bulkhead.make_append_only(format('bulkhead.%I', v_name)::regclass);
+        perform bulkhead.forget_ranges(format('bulkhead.%I', v_name)::regclass);
     end if;
 end
 $$;

@@ -9,6 +9,8 @@
 -- Bloom filters of 32 pages each: they find a row's events among millions and cost an insert next to nothing.
 create index audit_events_rows on bulkhead.audit_events
     using brin (record_id text_bloom_ops) with (pages_per_range = 32, autosummarize = on);
+-- The partitions that the migrations made have all their indexes now.
+select from bulkhead.forget_ranges('bulkhead.audit_events');
 
 create type bulkhead.audited as (
     relation regclass,

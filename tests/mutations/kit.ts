@@ -119,8 +119,8 @@ export const kitMutations: Mutation[] = [
       "ledger_changed",
     ],
     [
-      "the check of operations is dropped",
-      "alter policy bulkhead_append on bulkhead.audit_events with check (true)",
+      "the writer's policy lets others write",
+      "alter policy bulkhead_append on bulkhead.audit_events to bulkhead_audit, authenticated",
       "ledger_changed",
     ],
     [
