@@ -150,6 +150,12 @@ async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
   const waiting = [...options.state.tenants];
   const objects: ManifestObject[] = [];
   const failed = new AbortController();
+  const sessions: ExportSession[] = [];
+  const open = async () => {
+    const session = await options.source.openSession();
+    sessions.push(session);
+    return session;
+  };
   const worker = async () => {
     let session: ExportSession | undefined;
     try {
@@ -157,7 +163,7 @@ async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
         options.signal?.throwIfAborted();
         if (failed.signal.aborted) return;
         let kept = options.reused.get(tenant);
-        if (!kept || options.isCompared) session ??= await options.source.openSession();
+        if (!kept || options.isCompared) session ??= await open();
         if (kept && session && options.isCompared) {
           const isSame = await isContentOf(kept, { session, tenant, tables: options.state.tables });
           if (!isSame) options.onUnrecorded(tenant);
@@ -170,23 +176,22 @@ async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
     } catch (error) {
       failed.abort(error);
       throw error;
-    } finally {
-      await session?.close();
     }
   };
   const workers = Array.from(
     { length: Math.max(1, Math.min(options.concurrency ?? 2, waiting.length)) },
     worker,
   );
-  for (const result of await Promise.allSettled(workers)) {
-    if (result.status === "rejected") throw failed.signal.reason;
-  }
-  const session = await options.source.openSession();
   try {
-    objects.push(await exportOne(session, GLOBAL_TENANT, options));
+    for (const result of await Promise.allSettled(workers)) {
+      if (result.status === "rejected") throw failed.signal.reason;
+    }
+    // One that a tenant had sees the same moment where the snapshot is shared; else `@global` is to be the last.
+    const [shared] = options.source.snapshot === "shared" ? sessions : [];
+    objects.push(await exportOne(shared ?? await open(), GLOBAL_TENANT, options));
     report(objects[objects.length - 1], false, options);
   } finally {
-    await session.close();
+    await Promise.all(sessions.map((session) => session.close()));
   }
   return objects;
 }
