@@ -155,8 +155,23 @@ function prepare(command: Command, failed: (command: Command) => void): void {
     failed(command);
     throw error;
   });
-  command.configureOutput({ outputError: () => {} });
+  command.configureOutput({
+    outputError: () => {},
+    writeOut: (text) => process.stdout.write(wrapped(text, process.stdout.columns ?? 80)),
+  });
   for (const child of command.commands) prepare(child, failed);
+}
+
+/** Commander wraps what it writes itself, and not what follows it; what is indented is an example to copy. */
+function wrapped(help: string, width: number): string {
+  const wrap = (line: string) =>
+    line.split(" ").reduce(
+      (done, word) =>
+        done.length - done.lastIndexOf("\n") + word.length > width
+          ? `${done}\n${word}`
+          : `${done} ${word}`,
+    );
+  return help.split("\n").map((line) => line.startsWith(" ") ? line : wrap(line)).join("\n");
 }
 
 function pathOf(command: Command): string {
