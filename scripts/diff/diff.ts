@@ -29,7 +29,11 @@ type Options = CommonOptions & {
   all?: boolean;
 };
 
-const more = (value: string, before: string[]) => [...before, value];
+/** An option that may be given several times. */
+const list = (flags: string, description: string) =>
+  new Option(flags, description)
+    .argParser((value: string, before: string[]) => [...before, value])
+    .default([], "none");
 
 /**
  * `bulkhead diff`: what a change does to the tenant boundary, for the gate of a pull request.
@@ -44,17 +48,12 @@ export function command(): Command {
     )
     .argument("[before]", "what there is")
     .argument("[after]", "what comes")
-    .option(
-      "--migrations <folder>",
-      "a folder of migrations, as the side that is missing",
-      more,
-      [],
-    )
-    .option(
-      "--tenant-column <name>",
-      "the column that says whose a row is, where the kit was not told",
-      more,
-      [],
+    .addOption(list("--migrations <folder>", "a folder of migrations, as the side that is missing"))
+    .addOption(
+      list(
+        "--tenant-column <name>",
+        "the column that says whose a row is, where the kit was not told",
+      ),
     )
     .addOption(
       new Option("--fail-on <level>", "exit 1 from this level on").choices(["dangerous", "review"])
@@ -62,7 +61,7 @@ export function command(): Command {
     )
     .option("--markdown", "print a comment for the pull request")
     .option("--sarif", "print SARIF 2.1.0")
-    .option("--write <file>", "write it too, as .json, .md or .sarif says", more, [])
+    .addOption(list("--write <file>", "write it too, as .json, .md or .sarif says"))
     .option("--all", "list safe changes too")
     .addHelpText(
       "after",

@@ -84,6 +84,6 @@ select * from bulkhead.broken_foreign_keys() names what points out of the backup
 ## With neither
 
 docs/backup-format.md of Bulkhead's repository specifies every byte: AES-256-GCM, HKDF-SHA256,
-HMAC-SHA256, gzip and PostgreSQL's COPY text, all of them in any language's standard library.
+HMAC-SHA256, gzip and PostgreSQL's COPY text, for which every language has a library.
 `;
 }
