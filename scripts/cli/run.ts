@@ -150,16 +150,26 @@ function report(failure: Explained, error: unknown): never {
   process.exit(failure.exit);
 }
 
-function prepare(command: Command, failed: (command: Command) => void): void {
+/**
+ * Make commands throw instead of leaving the process, and write their help as wide as the terminal is.
+ *
+ * @example
+ * prepare(root, (at) => failing = at.name());
+ */
+export function prepare(
+  command: Command,
+  failed: (command: Command) => void,
+  write: (text: string) => void = (text) => process.stdout.write(text),
+): void {
   command.exitOverride((error) => {
     failed(command);
     throw error;
   });
   command.configureOutput({
     outputError: () => {},
-    writeOut: (text) => process.stdout.write(wrapped(text, process.stdout.columns ?? 80)),
+    writeOut: (text) => write(wrapped(text, process.stdout.columns ?? 80)),
   });
-  for (const child of command.commands) prepare(child, failed);
+  for (const child of command.commands) prepare(child, failed, write);
 }
 
 /** Commander wraps what it writes itself, and not what follows it; what is indented is an example to copy. */
