@@ -11,6 +11,7 @@ import type { Kek } from "../../functions/_core/keys/kek.ts";
 import { kekVariables } from "../../functions/_core/keys/kms-variables.ts";
 import { type Keyring, openKeyring } from "../../functions/_core/keys/keyring.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
+import { BulkheadError } from "../../functions/_core/errors.ts";
 import { databaseUrl, readEnv } from "../../functions/_core/env.ts";
 
 /** What a command needs of the environment: the store, the key-encryption key, and databases by name. */
@@ -76,11 +77,25 @@ export async function kekFrom(names: { kek: string; kms: string }): Promise<Kek>
   const schemas = kekVariables(variables);
   const { BULKHEAD_KEK, BULKHEAD_KMS, ...others } = schemas;
   // Under the names that whoever runs this has set.
-  const env = readEnv(
-    { ...rest, [names.kek]: key, [names.kms]: service },
-    z.object({ ...others, [names.kek]: BULKHEAD_KEK, [names.kms]: BULKHEAD_KMS }),
-  );
+  const env = named(names, () =>
+    readEnv(
+      { ...rest, [names.kek]: key, [names.kms]: service },
+      z.object({ ...others, [names.kek]: BULKHEAD_KEK, [names.kms]: BULKHEAD_KMS }),
+    ));
   return await openKek({ ...env, BULKHEAD_KEK: key, BULKHEAD_KMS: service });
+}
+
+/** What the schemas say of the first key, said of the second: a remedy must not name the key that is in use. */
+function named<T>(names: { kek: string; kms: string }, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof BulkheadError)) throw error;
+    const { code, kind, message } = error;
+    const hint = error.hint.replace(/\bBULKHEAD_KEK\b/g, names.kek)
+      .replace(/\bBULKHEAD_KMS\b/g, names.kms);
+    throw new BulkheadError(code, message, { kind, hint, cause: error });
+  }
 }
 
 /** The same with the keyring that lies in the store. */
