@@ -299,13 +299,25 @@ describe("the database", () => {
         sql`select vault.create_secret('http://127.0.0.1:9', 'bulkhead_functions_url'),
           vault.create_secret(${"5e".repeat(32)}, 'bulkhead_hmac_secret')`,
     );
+    await once(
+      db.url,
+      (sql) =>
+        sql`select bulkhead.add_canary('aaa_takes_long', 'select 1 as observed where pg_sleep(2) is null')`,
+    );
     for (const { name, command } of depthOf(jobs)) {
       const session = postgres(db.url, { max: 1, onnotice: () => {}, connect_timeout: 5 });
       const open = await session.reserve();
       if (/^call /.test(command)) {
-        // It commits by itself: it is killed on its way.
+        // It commits by itself: it is killed in the midst of a check, which others see running.
         open.unsafe(command).catch(() => {});
-        await sleep(60);
+        await once(db.url, async (sql) => {
+          for (let tries = 0; tries < 600; tries++) {
+            const [row] = await sql`select 1 from bulkhead.canary_runs where status = 'running'`;
+            if (row !== undefined) return;
+            await sleep(50);
+          }
+          assert.fail(`${name} begins no check`);
+        });
       } else {
         // The worst moment: all is done and nothing is committed.
         await open.unsafe("begin");
