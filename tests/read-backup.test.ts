@@ -179,6 +179,14 @@ describe("tools/read-backup.mjs", () => {
       assert.match(ran.stderr, /Error: object .*: its tables are not the manifest's/, what);
       assert.ok(!existsSync(out), what);
     }
+    const objects = manifest.objects.map((object, i) =>
+      i === at ? { ...object, rows: object.rows + 1 } : object
+    );
+    const edited = { ...manifest, id: newBackupId(new Date()), objects };
+    await writeManifest({ store, keyring, manifest: edited });
+    const out = join(scratch, "rows");
+    const ran = read(world, ["--folder", world.folder, "--out", out, "--backup", edited.id]);
+    assert.match(ran.stderr, /Error: object .*: \d+ rows, not \d+/);
   });
 
   test("a shredded tenant is left out and named", async () => {

@@ -274,6 +274,8 @@ async function extract(file, key, object, { out, lines, parts }) {
     }
   }
   check(canonical(found) === canonical(object.tables), "its tables are not the manifest's");
+  const rows = found.reduce((sum, table) => sum + table.rows, 0);
+  check(rows === object.rows, `${rows} rows, not ${object.rows}`);
   check(of === parts, `it is one of ${of} parts, not of ${parts}`);
 }
 
