@@ -332,7 +332,7 @@ for (const major of [17, 15] as const) {
         `insert into public.notes (tenant_id, body) values ('${ACME}', 'parent')`,
       );
       await sql.unsafe(
-        `insert into public.files (tenant_id, "Path", note_id, code, doc) select '${ACME}', '/child', max(id), 'c', '{}' from public.notes`,
+        `insert into public.files (tenant_id, "Path", note_id, code, doc, paper) select '${ACME}', '/child', max(id), 'c', '{}', '{}' from public.notes`,
       );
       assert.deepEqual(await reason(parent), ["blocked: 1 row(s) of public.files point to it"]);
       const child = await written(sql, `delete from public.files`);
