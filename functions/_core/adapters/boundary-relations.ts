@@ -44,7 +44,10 @@ const RELATIONS = `
     when c.relkind = 'f' then (select jsonb_build_object('server', s.srvname,
         'options', (select coalesce(jsonb_agg(p.option_name order by p.option_name), '[]') from pg_options_to_table(f.ftoptions) as p))
       from pg_foreign_table as f join pg_foreign_server as s on s.oid = f.ftserver where f.ftrelid = c.oid)
-    else jsonb_build_object('of', (select ${id("tn", "t.relname")} || '.' || quote_ident(a.attname)
+    else jsonb_build_object('unlogged', c.relpersistence = 'u',
+      'increment', (select q.seqincrement::text from pg_sequence as q where q.seqrelid = c.oid),
+      'cycle', (select q.seqcycle from pg_sequence as q where q.seqrelid = c.oid),
+      'of', (select ${id("tn", "t.relname")} || '.' || quote_ident(a.attname)
       from pg_depend as d join pg_class as t on t.oid = d.refobjid join pg_namespace as tn on tn.oid = t.relnamespace
       join pg_attribute as a on a.attrelid = t.oid and a.attnum = d.refobjsubid
       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass

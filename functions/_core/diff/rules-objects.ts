@@ -158,9 +158,8 @@ function schema(change: Change): Verdict | null {
 
 function sequence(change: Change): Verdict | null {
   if (change.facet === "owner") return null;
-  if (change.op === "added") return safe("numbers");
-  return isKit(change.name) && change.op === "removed"
-    ? dangerous("the kit numbers by it")
+  return isKit(change.name) && change.op !== "added"
+    ? dangerous("the kit numbers by it, upwards and never twice")
     : safe("numbers");
 }
 

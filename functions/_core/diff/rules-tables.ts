@@ -2,13 +2,16 @@ import type { Change } from "./compare.ts";
 import { callers, isTrusted, reach } from "./rights.ts";
 import { dangerous, review, type Rule, safe, type Verdict } from "./rule.ts";
 import { names, text } from "./snapshot.ts";
-import { hasKit, isKit, isTenants, sealed, tenantColumn, type World } from "./world.ts";
+import { API_ROLES, hasKit, isKit, isTenants, sealed, tenantColumn, type World } from "./world.ts";
 
 const OWNED: Rule["kinds"] = [
   ...["table", "view", "materialized view", "foreign table", "sequence"] as const,
   ...["function", "schema", "database", "publication", "foreign server"] as const,
   "foreign data wrapper",
 ];
+
+/** Its policies say who joins which channel of Realtime, whoever owns it. */
+const CHANNELS = "realtime.messages";
 
 /** Tables and their columns, partitions and owners. */
 export const TABLE_RULES: readonly Rule[] = [
@@ -29,7 +32,8 @@ function rls(change: Change, world: World): Verdict | null {
   if (change.op !== "changed" || change.facet !== "rls") return null;
   if (change.after?.["rls"] === true) return safe("row level security is on now");
   const open = change.after === undefined ? [] : reach(world.after, change.after);
-  if (change.kind === "platform" || isTenants(world, change.name) || isKit(change.name)) {
+  const isPlatforms = change.kind === "platform" || change.name === CHANNELS;
+  if (isPlatforms || isTenants(world, change.name) || isKit(change.name)) {
     return dangerous("row level security is off: whoever may read the table reads every row");
   }
   return open.length > 0
@@ -233,10 +237,14 @@ function inKey(world: World, change: Change): boolean {
 }
 
 function owner(change: Change, world: World): Verdict | null {
-  if (change.op !== "changed" || change.facet !== "owner") return null;
   const to = text(change.after, "owner");
+  if (change.op === "added" && API_ROLES.includes(to)) {
+    return dangerous(`it belongs to ${to}, who may alter it`);
+  }
+  if (change.op !== "changed" || change.facet !== "owner") return null;
   const id = change.kind === "function" ? change.name.replace(/\(.*$/, "") : change.name;
   if (isKit(id) || id === "bulkhead") return dangerous(`it belongs to ${to} now`);
+  if (API_ROLES.includes(to)) return dangerous(`it belongs to ${to}, who may alter it`);
   const trusted = isTrusted(world.after, to);
   if (change.kind === "function") {
     if (change.after?.["definer"] !== true) return review(`it belongs to ${to} now`);
@@ -244,7 +252,7 @@ function owner(change: Change, world: World): Verdict | null {
       ? dangerous(`it runs as ${to} now, who bypasses RLS`)
       : review(`it runs as ${to} now`);
   }
-  if (callers(world.after).includes(to) || to === "service_role") {
+  if (callers(world.after).includes(to)) {
     return dangerous(`it belongs to ${to}, who may alter it`);
   }
   if (trusted) return review(`it belongs to ${to} now`);
