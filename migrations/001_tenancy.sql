@@ -1399,6 +1399,7 @@ begin
     if v_function is null then
         return;
     end if;
+    execute format('alter table %s drop constraint if exists bulkhead_tenant_id', bulkhead.qualified(relation));
     execute format('drop function if exists bulkhead.%I()', v_function);
     delete from bulkhead.protected_tables as t where t.parent = unprotect.relation;
     delete from bulkhead.protected_tables as t where t.relation = unprotect.relation;
