@@ -505,6 +505,11 @@ describe("bulkhead keys", () => {
     using world = await backupWorld({ DATABASE_URL: db.url });
     assert.equal((await bulkhead(["backup"], world.env)).code, 0);
     const [gone = ""] = await tenantsOf(db.url);
+    for (const args of [["shred", "--tenant", "nobody"], ["rotate-tenant", "nobody"]]) {
+      const typo = await bulkhead(["keys", ...args], world.env);
+      assert.equal(typo.code, 1);
+      assert.match(typo.stderr, /tenant "nobody".*BH_TENANT_KEY_MISSING/);
+    }
     const shown = await bulkhead(["keys", "shred", "--tenant", gone], world.env);
     assert.equal(shown.code, 0, shown.stderr);
     assert.match(shown.stderr, /1 key would go; nothing was destroyed/);

@@ -189,6 +189,7 @@ test("Ctrl-C in the middle of --apply leaves nothing done, whatever the database
 test("bad input is one error that names it and one line that says what to do", async () => {
   const cases: [string[], number, RegExp][] = [
     [["audit", "--since", "soon"], 2, /neither a time nor how long ago.*BH_AUDIT_TIME/],
+    [["audit", "--since", "1m", "--until", "2m"], 2, /the end is before.*BH_AUDIT_TIME/],
     [["audit", "--tenant", "nobody"], 1, /Cannot find the tenant nobody.*BH103/],
     [["audit", "--table", "nothing"], 2, /Cannot find the table "nothing".*BH_AUDIT_TABLE/],
     [

@@ -11,10 +11,11 @@ import {
   recordFailure,
   runBackup,
 } from "../../functions/_core/backup/run-backup.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { packageVersion } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, onInterrupt, runCli } from "../cli/run.ts";
 import { backupEnvironment } from "./environment.ts";
-import { bytes, plural, progressOf } from "./progress.ts";
+import { bytes, progressOf } from "./progress.ts";
 
 type Options = CommonOptions & { concurrency: number; full?: boolean; scheduled?: boolean };
 
@@ -127,13 +128,13 @@ function print({ manifest, stored, referenced, unrecorded }: BackupResult, optio
     return;
   }
   console.log(
-    `Backup ${result.backup} is complete: ${plural(result.rows, "row")} of ` +
-      `${plural(result.tenants, "tenant")} in ${plural(result.objects, "object")}, ` +
+    `Backup ${result.backup} is complete: ${counted(result.rows, "row")} of ` +
+      `${counted(result.tenants, "tenant")} in ${counted(result.objects, "object")}, ` +
       `${bytes(size)}, ${result.seconds} s`,
   );
   if (referenced > 0) {
     console.log(
-      `Unchanged: ${plural(referenced, "tenant")}, for which earlier objects stand`,
+      `Unchanged: ${counted(referenced, "tenant")}, for which earlier objects stand`,
     );
   }
   if (unrecorded.length > 0) {

@@ -4,10 +4,11 @@ import { listBackups, newestBackup, noBackup } from "../../functions/_core/backu
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { tenantsIn } from "../../functions/_core/backup/parts.ts";
 import { verifyBackup } from "../../functions/_core/backup/restore-backup.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
-import { ago, bytes, plural } from "./progress.ts";
+import { ago, bytes } from "./progress.ts";
 import { type LastRead, lastVerified, openRecord, recordVerification } from "./record.ts";
 
 type Options = { json?: boolean };
@@ -62,19 +63,19 @@ async function list(options: Recorded): Promise<void> {
     for (const each of found) {
       console.log(
         `${each.backup}  ${ago(each.ageSeconds)}  ${each.source}  ` +
-          `${plural(each.tenants, "tenant")}  ${plural(each.rows, "row")}  ${bytes(each.bytes)}` +
+          `${counted(each.tenants, "tenant")}  ${counted(each.rows, "row")}  ${bytes(each.bytes)}` +
           (verified ? `  ${verifiedOn(verified.get(each.backup))}` : ""),
       );
     }
     for (const each of broken) console.error(`Broken: ${each.error}`);
-    console.error(`${plural(found.length, "backup")} in ${store.describe()}`);
+    console.error(`${counted(found.length, "backup")} in ${store.describe()}`);
   }
   const [first] = invalid;
   if (first) {
     const { code, hint } = first.error;
     throw new BulkheadError(
       code,
-      `Cannot read ${plural(broken.length, "manifest")} in ${store.describe()}: ${
+      `Cannot read ${counted(broken.length, "manifest")} in ${store.describe()}: ${
         broken.map(({ key }) => key).join(", ")
       }`,
       { kind: "integrity", hint, cause: first.error },
@@ -94,13 +95,13 @@ async function show(id: string | undefined, options: Options): Promise<void> {
   const { manifest, sha256 } = await newestBackup({ store, keyring, ...named });
   if (options.json) return print({ ...manifest, sha256 });
   console.log(
-    `${manifest.id}  ${manifest.source}  ${manifest.startedAt}  ${plural(manifest.rows, "row")}`,
+    `${manifest.id}  ${manifest.source}  ${manifest.startedAt}  ${counted(manifest.rows, "row")}`,
   );
   for (const object of manifest.objects) {
     const from = object.backup === manifest.id ? "" : `  unchanged since ${object.backup}`;
     const part = object.part === 1 ? "" : `  part ${object.part}`;
     console.log(
-      `  ${object.tenant}${part}  ${plural(object.rows, "row")}  ${bytes(object.size)}${from}`,
+      `  ${object.tenant}${part}  ${counted(object.rows, "row")}  ${bytes(object.size)}${from}`,
     );
   }
 }
@@ -127,8 +128,8 @@ async function verify(
   await note(found.objects, null);
   if (options.json) return print({ backup: manifest.id, ...found });
   console.log(
-    `Backup ${manifest.id} is whole: ${plural(found.objects, "object")}, ` +
-      `${plural(found.rows, "row")}, every byte read`,
+    `Backup ${manifest.id} is whole: ${counted(found.objects, "object")}, ` +
+      `${counted(found.rows, "row")}, every byte read`,
   );
   for (const tenant of found.shredded) console.log(`Not read: ${tenant}, its keys were shredded`);
 }

@@ -5,10 +5,10 @@ import { reencryptColumn } from "../../functions/_core/adapters/reencrypt.ts";
 import { fieldCipher } from "../../functions/_core/keys/field-cipher.ts";
 import { createKeyring, type KeyringEntry } from "../../functions/_core/keys/keyring.ts";
 import { rotateKek } from "../../functions/_core/keys/rotate-kek.ts";
-import { shredTenant } from "../../functions/_core/keys/shred.ts";
+import { checkShred, shredTenant } from "../../functions/_core/keys/shred.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { backupEnvironment, kekFrom, openBackups } from "./environment.ts";
-import { plural } from "./progress.ts";
 
 type Json = { json?: boolean };
 
@@ -75,7 +75,7 @@ async function list(options: Json): Promise<void> {
   const entries = keyring.list();
   if (options.json) return print({ store: store.describe(), kekId: kek.id, keys: entries });
   for (const entry of entries) console.log(line(entry));
-  console.error(`${plural(entries.length, "key")}, wrapped by key-encryption key ${kek.id}`);
+  console.error(`${counted(entries.length, "key")}, wrapped by key-encryption key ${kek.id}`);
 }
 
 async function rotate(options: Json & { newKekEnv: string }): Promise<void> {
@@ -86,7 +86,7 @@ async function rotate(options: Json & { newKekEnv: string }): Promise<void> {
   const { kekId, epoch, isChanged } = result;
   console.log(
     isChanged
-      ? `${plural(result.keys, "key")} now wrapped by key-encryption key ${kekId}, epoch ${epoch}`
+      ? `${counted(result.keys, "key")} now wrapped by key-encryption key ${kekId}, epoch ${epoch}`
       : `Already under key-encryption key ${kekId}: nothing to do`,
   );
   console.error(
@@ -107,17 +107,18 @@ async function shred(options: Json & { tenant: string; apply?: boolean }): Promi
   const { store, kek, keyring } = await openBackups(options.apply ? "shredder" : "reader");
   const { tenant } = options;
   if (!options.apply) {
+    await checkShred({ store, kek, tenant });
     const keys = keyring.list().filter((key) => key.tenant === tenant);
     if (options.json) return print({ tenant, keys, isApplied: false });
     for (const entry of keys) console.log(line(entry));
-    console.error(`${plural(keys.length, "key")} would go; nothing was destroyed: add --apply`);
+    console.error(`${counted(keys.length, "key")} would go; nothing was destroyed: add --apply`);
     return;
   }
   const { certificate, key } = await shredTenant({ store, kek, tenant });
   if (options.json) return print({ key, certificate, isApplied: true });
   console.log(
-    `Destroyed ${plural(certificate.keys.length, "key")} of tenant "${tenant}" and ` +
-      `${plural(certificate.deletedVersions, "older version")} of the keyring`,
+    `Destroyed ${counted(certificate.keys.length, "key")} of tenant "${tenant}" and ` +
+      `${counted(certificate.deletedVersions, "older version")} of the keyring`,
   );
   for (const { copy, until } of certificate.remaining) {
     console.log(`Remains: ${copy}${until ? `: ${until.slice(0, 10)}` : ""}`);
@@ -134,7 +135,7 @@ async function reencrypt(
     const { table, column, class: secretClass } = options;
     const done = await reencryptColumn(sql, fieldCipher(keyring), { table, column, secretClass });
     if (options.json) return print({ table, column, ...done });
-    console.log(`Encrypted ${done.renewed} of ${plural(done.seen, "value")} of ${table} anew`);
+    console.log(`Encrypted ${done.renewed} of ${counted(done.seen, "value")} of ${table} anew`);
   } finally {
     await sql.end({ timeout: 1 });
   }

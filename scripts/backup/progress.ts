@@ -79,13 +79,3 @@ export function ago(seconds: number): string {
   if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h old`;
   return `${Math.floor(seconds / 86_400)} d old`;
 }
-
-/**
- * A count for people.
- *
- * @example
- * plural(1, "backup"); // "1 backup"
- */
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}

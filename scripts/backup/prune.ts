@@ -7,9 +7,9 @@ import {
   type PrunePlan,
   pruneStopped,
 } from "../../functions/_core/backup/prune.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
-import { plural } from "./progress.ts";
 import { openRecord, type PruneRecord, recordPrune } from "./record.ts";
 
 type Options = {
@@ -87,8 +87,8 @@ async function run(options: Options): Promise<void> {
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
   } else if (result) {
     console.log(
-      `Removed ${plural(result.removedBackups.length, "backup")}: ` +
-        `${plural(result.deletedVersions, "object")}, ${plural(result.freedBytes, "byte")}`,
+      `Removed ${counted(result.removedBackups.length, "backup")}: ` +
+        `${counted(result.deletedVersions, "object")}, ${counted(result.freedBytes, "byte")}`,
     );
     for (const at of result.locked) console.log(`Locked, tried again next time: ${at}`);
   }
@@ -101,7 +101,7 @@ function printPlan(plan: PrunePlan, isApplied: boolean): void {
   for (const { id, reason } of setAside) console.log(`spare   ${id}  ${reason}`);
   for (const id of remove) console.log(`remove  ${id}`);
   if (plan.orphans.length > 0) {
-    console.log(`remove  ${plural(plan.orphans.length, "object")} of backups that never finished`);
+    console.log(`remove  ${counted(plan.orphans.length, "object")} of backups that never finished`);
   }
   for (const { stored, error } of plan.invalid) {
     console.error(`Invalid: ${stored.key}@${stored.version}: ${error.message}`);

@@ -8,13 +8,13 @@ import { identityOf } from "../../functions/_core/adapters/postgres-restore.ts";
 import { openKeyring } from "../../functions/_core/keys/keyring.ts";
 import { newestBackup } from "../../functions/_core/backup/manifest.ts";
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { PACKAGE_ROOT } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { type DrillReport, runDrill, VERIFY } from "./drill.ts";
 import { openTarget } from "./drill-target.ts";
 import { type BackupEnvironment, backupEnvironment } from "./environment.ts";
-import { plural } from "./progress.ts";
 import { recordVerification, type Verification } from "./record.ts";
 
 type Options = CommonOptions & {
@@ -185,8 +185,8 @@ function textOf(report: DrillReport): string {
   return [
     `Restore drill of backup ${report.backup}: ${report.ok ? "PASSED" : "FAILED"}`,
     `${report.startedAt} to ${report.finishedAt}, into ${report.target}`,
-    `${plural(report.rows, "row")}, ${plural(report.tables, "table")} compared, ${
-      plural(report.tests, "test")
+    `${counted(report.rows, "row")}, ${counted(report.tables, "table")} compared, ${
+      counted(report.tests, "test")
     }`,
     `Data that would be lost: ${report.rpoSeconds} s. Time to restored rows: ${report.rtoSeconds} s`,
     ...report.steps.map(({ step, ok, ms, detail }) =>

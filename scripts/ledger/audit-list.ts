@@ -91,9 +91,21 @@ async function filterOf(sql: Sql, options: Options): Promise<Filter> {
     operation: operation ?? null,
     record: record ?? null,
     transaction: transaction ?? null,
-    since: options.since === undefined ? null : await resolveTime(sql, options.since),
-    until: options.until === undefined ? null : await resolveTime(sql, options.until),
+    ...await periodOf(sql, options),
   };
+}
+
+async function periodOf(sql: Sql, options: Options): Promise<Pick<Filter, "since" | "until">> {
+  const at = (text?: string) => text === undefined ? null : resolveTime(sql, text);
+  const [since, until] = [await at(options.since), await at(options.until)];
+  if (since !== null && until !== null && since >= until) {
+    throw new BulkheadError(
+      "BH_AUDIT_TIME",
+      `Cannot list from "${options.since}" to "${options.until}": the end is before the beginning`,
+      { kind: "usage", hint: "give the earlier time to --since, such as --since 2h --until 1h" },
+    );
+  }
+  return { since, until };
 }
 
 /**

@@ -201,7 +201,7 @@ function keyringOf(options: KeyringOptions, first: LoadedKeyring): Keyring {
         const uses = new Set(
           loaded.keys.filter((key) => key.tenant === tenant).map(({ use }) => use),
         );
-        if (uses.size === 0) throw missing({ tenant, use: "backup" }, undefined, loaded);
+        if (uses.size === 0) throw missing({ tenant, use: "backup" }, undefined, loaded, "red");
         return [...uses].map((use) => ({ tenant, use }));
       });
       return list().filter((key) => key.tenant === tenant && key.isCurrent);
@@ -238,6 +238,7 @@ function missing(
   name: KeyName,
   keyId: string | undefined,
   { shredded }: LoadedKeyring,
+  kind: "integrity" | "red" = "integrity",
 ): BulkheadError {
   const what = name.use === "backup" ? "" : ` (${name.use})`;
   const which = keyId
@@ -249,6 +250,6 @@ function missing(
   return new BulkheadError(
     "BH_TENANT_KEY_MISSING",
     `Cannot find ${which}: ${isGone ? "it was shredded" : "the keyring does not have it"}`,
-    { kind: "integrity", hint: "See what the keyring holds: npx bulkhead keys list" },
+    { kind, hint: "See what the keyring holds: npx bulkhead keys list" },
   );
 }

@@ -44,12 +44,9 @@ export async function shredTenant(options: {
 }): Promise<{ certificate: ShredCertificate; key: string }> {
   const { store, kek, tenant } = options;
   const now = options.now ?? (() => new Date());
-  const access = { store, keks: [kek] };
-  const loaded = await loadKeyring(access);
-  if (!loaded) throw keyringMissing(store);
-  if (!has(loaded, tenant)) throw nothingToShred(tenant);
+  const loaded = await checkShred(options);
   const saved = await saveKeyring(
-    { ...access, now, isAlone: true },
+    { store, keks: [kek], now, isAlone: true },
     withoutTenant(loaded, tenant, now()),
   );
   const keys = saved.shredded.filter((key) => key.tenant === tenant);
@@ -66,6 +63,24 @@ export async function shredTenant(options: {
     remaining: remaining(kek.id, issuedAt),
   };
   return { certificate, key: await storeCertificate(certificate, options) };
+}
+
+/**
+ * Whether there is anything to shred: also where a run that was cut off left the work half done.
+ *
+ * @throws BulkheadError `BH_TENANT_KEY_MISSING`, `BH_KEYRING_MISSING`.
+ */
+export async function checkShred(
+  { store, kek, tenant }: {
+    readonly store: ObjectStore;
+    readonly kek: Kek;
+    readonly tenant: string;
+  },
+): Promise<LoadedKeyring> {
+  const loaded = await loadKeyring({ store, keks: [kek] });
+  if (!loaded) throw keyringMissing(store);
+  if (!has(loaded, tenant)) throw nothingToShred(tenant);
+  return loaded;
 }
 
 async function storeCertificate(
