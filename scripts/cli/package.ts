@@ -11,6 +11,9 @@ import * as z from "zod";
  */
 export const PACKAGE_ROOT: string = rootOf(import.meta.dirname);
 
+/** Whether this is a clone, whose source runs as it is, as `scripts/bin.mjs` has it; a package carries `dist/`. */
+export const IS_CLONE: boolean = existsSync(join(PACKAGE_ROOT, "scripts/cli.ts"));
+
 /**
  * The version of this installation.
  *

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { PACKAGE_ROOT } from "../cli/package.ts";
+import { IS_CLONE, PACKAGE_ROOT } from "../cli/package.ts";
 
 /** What runs, and what defines it; not what was installed, generated or written by a run. */
 const PARTS = [
@@ -14,8 +13,8 @@ const PARTS = [
   "package.json",
   "package-lock.json",
   "deno.json",
-  // As scripts/bin.mjs: of a clone the source runs, and this is whatever was built there some day.
-  ...(existsSync(join(PACKAGE_ROOT, "scripts/cli.ts")) ? [] : ["dist"]),
+  // In a clone it is whatever was built there some day.
+  ...(IS_CLONE ? [] : ["dist"]),
 ];
 
 /**

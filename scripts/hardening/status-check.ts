@@ -7,13 +7,13 @@ import { BulkheadError, EXIT, messageOf } from "../../functions/_core/errors.ts"
 import type { StatusReport } from "../../functions/_core/status/contract.ts";
 import { renderTerminal } from "../../functions/_core/status/terminal.ts";
 import { openDatabase } from "../cli/database.ts";
-import { PACKAGE_ROOT } from "../cli/package.ts";
+import { IS_CLONE, PACKAGE_ROOT } from "../cli/package.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { writeWhole } from "../cli/write-whole.ts";
 import { type Format, FORMATS, renderReport } from "./formats.ts";
 
-/** Reports land in the kit, whatever folder the command was called from. */
-const REPORTS = join(PACKAGE_ROOT, "scripts/hardening/reports");
+/** In a clone of the kit, whatever folder the command was called from; never into what npm installed, and will replace. */
+const REPORTS = IS_CLONE ? join(PACKAGE_ROOT, "scripts/hardening/reports") : "reports";
 const VERDICT_EXIT = { green: EXIT.ok, red: EXIT.red, unknown: EXIT.unknown };
 
 type Options = CommonOptions & {
