@@ -281,7 +281,7 @@ function codeOf(cause: unknown): string | undefined {
     : undefined;
 }
 
-/** Synchronously: a look takes microseconds, its way over the thread pool ten times as many; a night takes thousands. */
+/** Synchronously: over the thread pool a look costs four times as much, and a night takes thousands. */
 function look(path: string): Stats | null {
   try {
     return lstatSync(path);
