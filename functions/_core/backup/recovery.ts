@@ -78,7 +78,7 @@ section 2, says in which context.
 `
       : ""
   }
-It writes COPY text, one file a table and tenant, and load.sql once every byte was checked. After it,
+It writes COPY text, one file a tenant, table and part, and load.sql once every byte was checked. After it,
 select * from bulkhead.broken_foreign_keys() names what points out of the backup, such as auth.users.
 
 ## With neither
