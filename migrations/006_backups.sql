@@ -638,8 +638,13 @@ begin
             bulkhead.columns_of(c.conrelid, c.conkey) as columns,
             bulkhead.columns_of(c.confrelid, c.confkey) as parent_columns
         from pg_catalog.pg_constraint as c
-        join exported as e on e.relation = c.conrelid
         where c.contype = 'f' and c.conparentid = 0
+            and (
+                exists (select from exported as e where e.relation = c.conrelid)
+                -- Rows that no backup holds stay where they are while what they point to is replaced.
+                or (exists (select from exported as e where e.relation = c.confrelid)
+                    and has_table_privilege(c.conrelid, 'select'))
+            )
         order by c.conrelid::regclass::text, c.conname
     loop
         execute format(
@@ -658,7 +663,7 @@ begin
     end loop;
 end
 $$;
-comment on function bulkhead.broken_foreign_keys() is 'Rows of exported tables that point to nothing, key by key; is_exported is false where the parent is no part of a backup (auth.users)';
+comment on function bulkhead.broken_foreign_keys() is 'Rows that point to nothing, in every key from or to an exported table; is_exported is false where the parent is no part of a backup (auth.users)';
 revoke all on function bulkhead.broken_foreign_keys() from public;
 
 -- ---------------------------------------------------------------- runs

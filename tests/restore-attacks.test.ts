@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { restoreTarget } from "../functions/_core/adapters/postgres-restore.ts";
 import { listBackups } from "../functions/_core/backup/manifest.ts";
 import { bulkhead, startBulkhead } from "./support/backup-world.ts";
 import { depth, seeded } from "./support/depth.ts";
@@ -147,5 +148,62 @@ describe("a whole backup, into what the migrations made,", () => {
     const errors = both.map(({ stderr }) => stderr).join();
     assert.deepEqual(both.map(({ code }) => code).sort(), [0, 2], errors);
     assert.match(errors, /BH_RESTORE_NOT_EMPTY/);
+  });
+
+  test("is refused while another restore fills the database, and where one has filled it since it was looked at", async () => {
+    await using db = await databaseOf(server, project(ROWS));
+    using world = await backedUp(db);
+    await using target = await databaseOf(server, project());
+    const env = { ...world.env, TARGET_URL: target.superUrl };
+    await withSql(target.url, (sql) =>
+      sql.begin(async (tx) => {
+        await tx`select pg_advisory_xact_lock(hashtextextended('bulkhead.restore', 0))`;
+        const ran = await bulkhead(["restore", "--into-env", "TARGET_URL"], env);
+        assert.equal(ran.code, 2, ran.stderr);
+        assert.match(ran.stderr, /another restore is filling it \[BH_RESTORE_NOT_EMPTY\]\nTry: /);
+      }));
+    const [backup] = (await listBackups(world)).valid;
+    assert.ok(backup);
+    await withSql(target.superUrl, async (sql) => {
+      const into = restoreTarget(sql, { url: target.superUrl });
+      await into.check(backup.manifest);
+      await sql`insert into public.tenants values (${ACME}, 'was quicker')`;
+      const before = await everything(target.url);
+      const work = () => assert.fail("it must not begin");
+      await assert.rejects(into.load(backup.manifest, work), {
+        code: "BH_RESTORE_NOT_EMPTY",
+        message: /it holds 1 tenants already/,
+      });
+      assert.equal(await everything(target.url), before);
+    });
+  });
+
+  test("is refused where rows that no backup holds point to what a migration wrote and the backup does not bring", async () => {
+    await using db = await databaseOf(server, project(ROWS));
+    using world = await backedUp(db);
+    const notes = (region: string) => `
+      create schema private;
+      create table private.notes (region text references public.regions (code) on delete restrict);
+      insert into private.notes values ('${region}');`;
+    for (const who of ["url", "superUrl"] as const) {
+      await using target = await databaseOf(server, project() + notes("south"));
+      const env = { ...world.env, TARGET_URL: target[who] };
+      const into = () => bulkhead(["restore", "--into-env", "TARGET_URL"], env);
+      const before = await everything(target.url);
+      const ran = await into();
+      assert.equal(ran.code, 2, ran.stderr);
+      assert.match(
+        ran.stderr,
+        /rows of tables that no backup holds point to .*regions.*notes.*\[BH_RESTORE_NOT_EMPTY\]\nTry: Empty those tables/s,
+      );
+      assert.equal(await everything(target.url), before);
+      await withSql(target.url, (sql) => sql`delete from private.notes`);
+      assert.equal((await into()).code, 0, "the remedy");
+    }
+    // Where no key is checked while it loads, rows whose region comes back with the backup stand in nobody's way.
+    await using target = await databaseOf(server, project() + notes("north"));
+    const env = { ...world.env, TARGET_URL: target.superUrl };
+    const ran = await bulkhead(["restore", "--into-env", "TARGET_URL"], env);
+    assert.equal(ran.code, 0, ran.stderr);
   });
 });

@@ -96,12 +96,16 @@ async function empty(tx: TransactionSql, name: string): Promise<void> {
     const isHeld = error instanceof Error && "code" in error &&
       /^23(503|001)$/.test(String(error.code));
     if (!isHeld) throw error;
-    throw new BulkheadError(
-      "BH_RESTORE_NOT_EMPTY",
-      `Cannot restore the backup: rows of tables that no backup holds point to ${name}: ${error.message}`,
-      { kind: "usage", hint: "Empty those tables first, or name another database", cause: error },
-    );
+    throw pointedTo(`${name}: ${error.message}`, error);
   }
+}
+
+function pointedTo(what: string, cause?: unknown): BulkheadError {
+  return new BulkheadError(
+    "BH_RESTORE_NOT_EMPTY",
+    `Cannot restore the backup: rows of tables that no backup holds point to ${what}`,
+    { kind: "usage", hint: "Empty those tables first, or name another database", cause },
+  );
 }
 
 /** Asking is the only way to know: Supabase allows it where `has_parameter_privilege` says no. */
@@ -120,13 +124,24 @@ export async function release(tx: TransactionSql, held: Held, manifest: Manifest
   // Deferred checks still waiting would forbid what follows.
   await tx`set constraints all immediate`;
   for (const back of held.putBack) await tx.unsafe(back);
-  const broken = await tx<{ name: string; child: string; rows: string }[]>`
-    select b.name, b.child::text, b.rows
+  const broken = await tx<
+    { name: string; child: string; parent: string; rows: string; is_ours: boolean }[]
+  >`
+    select b.name, b.child::text, b.parent::text, b.rows,
+      exists (select from bulkhead.tables_to_export() as t where t.relation = b.child) as is_ours
     from bulkhead.broken_foreign_keys() as b
     join pg_catalog.pg_constraint as c on c.conrelid = b.child and c.conname = b.name
     -- NOT VALID here is NOT VALID in the source, by the schema's fingerprint: nothing was promised there.
     where b.is_exported and c.convalidated
   `;
+  const theirs = broken.filter((key) => !key.is_ours);
+  if (theirs.length > 0) {
+    throw pointedTo(
+      theirs.map((key) => `what ${key.parent} does not hold: ${key.rows} of ${key.child}`).join(
+        "; ",
+      ),
+    );
+  }
   if (broken.length > 0) {
     throw new BulkheadError(
       "BH_RESTORE_KEYS",
