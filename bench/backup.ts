@@ -20,7 +20,7 @@ const TENANT = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
 /**
  * A backup of one tenant against `pg_dump -a | gzip | openssl enc` of the same rows (ledger and leaves included), whole
  * commands both, and its peak memory at two sizes; a nightly backup of which 1% of 1,000 tenants changed against a full
- * one. The command is the package's, as users have it. On 15, where Debian's pg_dump fits. `--full` takes four times the rows.
+ * one, and the full one's peak memory. The command is the package's, as users have it. On 15, where Debian's pg_dump fits. `--full` takes four times the rows.
  */
 export async function backup(): Promise<Row[]> {
   const scale = process.argv.includes("--full") ? 4 : 1;
@@ -54,7 +54,7 @@ async function oneTenant(server: Server, bin: string, rows: number): Promise<Row
   rmSync(dump);
   return [
     { what: `backup of one tenant / pg_dump | gzip | openssl: ${size}`, ratio, atMost: 1 },
-    { what: `  its peak memory, ${peak} MB / 150 MB`, ratio: peak / 150, atMost: 1 },
+    memoryOf("its", peak),
   ];
 }
 
@@ -66,24 +66,30 @@ async function aNight(server: Server, bin: string): Promise<Row[]> {
   await using db = await databaseOf(server, tenants, 200);
   using world = await backupWorld({ DATABASE_URL: db.url });
   const sql = postgres(db.url, { max: 1, onnotice: () => {} });
-  const times = { full: [await seconds(() => backedUp(bin, world))], night: [] as number[] };
+  const times = { full: [] as number[], night: [] as number[] };
+  let peak = 0;
+  const full = async () => {
+    const backup = async () => void (peak = Math.max(peak, await backedUp(bin, world, "--full")));
+    times.full.push(await seconds(backup));
+  };
+  await full();
   for (let round = 0; round < 3; round++) {
     const changed = tenants.slice(10 * round, 10 * round + 10);
     await sql`update public.messages set body = body || '!' where tenant_id = any (${changed}) and n = 7`;
     await sql`select bulkhead.seal()`;
     times.night.push(await seconds(() => backedUp(bin, world)));
-    if (round === 1) times.full.push(await seconds(() => backedUp(bin, world, "--full")));
+    if (round === 1) await full();
   }
   await sql.end();
-  const full = Math.min(...times.full);
-  const ratio = median(times.night) / full;
-  return [{
-    what: `nightly backup, 10 of 1,000 tenants changed / full: ${
-      median(times.night).toFixed(1)
-    } s / ${full.toFixed(1)} s`,
-    ratio,
-    atMost: 0.05,
-  }];
+  const [night, all] = [median(times.night), Math.min(...times.full)];
+  const what = `nightly backup, 10 of 1,000 tenants changed / full: ${night.toFixed(2)} s / ${
+    all.toFixed(1)
+  } s`;
+  return [{ what, ratio: night / all, atMost: 0.05 }, memoryOf("the full one's", peak)];
+}
+
+function memoryOf(whose: string, peak: number): Row {
+  return { what: `  ${whose} peak memory, ${peak} MB / 150 MB`, ratio: peak / 150, atMost: 1 };
 }
 
 /** `rows` messages a tenant, each with its event, its leaf and what else comes with it. */

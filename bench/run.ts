@@ -35,6 +35,8 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
+/** Two places, three where what is held is small: 0.050 is held to 0.05, and 0.054 is not. */
+const digits = (ratio: number, atMost = 1) => ratio.toFixed(atMost < 0.1 ? 3 : 2);
 const table = new Table({
   head: ["what", "ratio", "row trigger", "at most"],
   style: { head: [], border: [] },
@@ -45,9 +47,9 @@ for (const [name, bench] of Object.entries(BENCHES)) {
   for (const { what, ratio, peer, atMost } of await bench()) {
     table.push([
       what,
-      ratio.toFixed(2),
-      peer?.toFixed(2) ?? "",
-      atMost === undefined ? "" : atMost.toFixed(2),
+      digits(ratio, atMost),
+      peer === undefined ? "" : digits(peer, atMost),
+      atMost === undefined ? "" : digits(atMost, atMost),
     ]);
   }
 }

@@ -47,7 +47,7 @@ async function backup(options: Options): Promise<void> {
   }
   const interrupted = new AbortController();
   const sql = connect(url, { max: 1, applicationName: "bulkhead backup runs" });
-  const progress = progressOf(options.json === true);
+  const progress = await progressOf(options.json === true);
   let ended: Promise<unknown> = Promise.resolve();
   const done = onInterrupt(async () => {
     interrupted.abort(new Error("interrupted (Ctrl-C)"));
@@ -67,14 +67,16 @@ async function backup(options: Options): Promise<void> {
 
   async function run(): Promise<BackupResult> {
     const ledger = openRunLedger(sql);
-    const keyring = await openKeyring({ store, kek }).catch(async (error) => {
-      await recordFailure(ledger, error, new Date());
-      throw error;
-    });
-    const source = await openSource(url, { shared: true });
+    // The database answers while the keyring is read.
+    const opening = openSource(url, { shared: true });
+    opening.catch(() => {});
     try {
+      const keyring = await openKeyring({ store, kek }).catch(async (error) => {
+        await recordFailure(ledger, error, new Date());
+        throw error;
+      });
       return await runBackup({
-        source,
+        source: await opening,
         ledger,
         store,
         keyring,
@@ -86,7 +88,7 @@ async function backup(options: Options): Promise<void> {
         onProgress: progress.report,
       });
     } finally {
-      await source.close();
+      await opening.then((source) => source.close(), () => {});
     }
   }
 }

@@ -1,5 +1,4 @@
 import process from "node:process";
-import { Presets, SingleBar } from "cli-progress";
 import type { BackupProgress } from "../../functions/_core/backup/run-backup.ts";
 
 /** Shows progress until `stop`. */
@@ -9,23 +8,33 @@ export type Progress = { report(progress: BackupProgress): void; stop(): void };
  * A bar on a terminal, JSON lines otherwise and with --json; always on stderr.
  *
  * @example
- * const progress = progressOf(false);
+ * const progress = await progressOf(false);
  * progress.report({ event: "started", backup: id, tenants: 3 });
  */
-export function progressOf(json: boolean): Progress {
-  return json || !process.stderr.isTTY ? lines() : bar();
+export async function progressOf(json: boolean): Promise<Progress> {
+  return json || !process.stderr.isTTY ? lines() : await bar();
 }
 
 function lines(): Progress {
+  let waiting = "";
+  const flush = () => {
+    if (waiting !== "") process.stderr.write(waiting);
+    waiting = "";
+  };
   return {
     report: (progress) => {
-      if (progress.event !== "bytes") process.stderr.write(`${JSON.stringify(progress)}\n`);
+      if (progress.event === "bytes") return;
+      // A night tells of a thousand unchanged tenants in one breath, and each write is a call into the system.
+      if (waiting === "") setImmediate(flush);
+      waiting += `${JSON.stringify(progress)}\n`;
     },
-    stop: () => {},
+    stop: flush,
   };
 }
 
-function bar(): Progress {
+async function bar(): Promise<Progress> {
+  // A night has no terminal: whoever watches one waits for it.
+  const { Presets, SingleBar } = await import("cli-progress");
   const { stderr } = process;
   const bar = new SingleBar({
     stream: stderr,

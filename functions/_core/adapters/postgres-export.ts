@@ -42,35 +42,40 @@ const tableRows = z.array(z.object({
  * try { await runBackup({ source, … }); } finally { await source.close(); }
  */
 export async function openSource(url: string, options: { shared: boolean }): Promise<ExportSource> {
-  const opened = new Set<Held>();
-  const open = async (snapshot: string | null) => {
-    const held = await hold(url, snapshot);
-    opened.add(held);
-    return held;
+  const opened = new Set<Promise<Held>>();
+  const open = (snapshot: string | null) => {
+    const opening = hold(url, snapshot);
+    opened.add(opening);
+    return opening;
   };
-  const main = await open(null);
+  const main = open(null);
+  const { tx } = await main;
   try {
-    const snapshot = options.shared ? await exportSnapshot(main.tx) : null;
+    const snapshot = options.shared ? await exportSnapshot(tx) : null;
+    let idle: Promise<Held> | undefined = main;
     return {
       snapshot: options.shared ? "shared" : "per-object",
-      state: () => readState(main.tx, placeOf(url)),
+      state: () => readState(tx, placeOf(url)),
       async openSession() {
-        const held = await open(snapshot);
-        // A hash takes as long as its COPY: with a snapshot to share, a second connection computes it meanwhile.
-        const hashing = snapshot === null ? held : await open(snapshot);
-        return sessionOf(held, hashing, () => {
-          opened.delete(held);
-          opened.delete(hashing);
-        });
+        const reader = open(snapshot);
+        // A hash takes as long as its COPY: with a snapshot to share, a second connection computes it meanwhile. The one
+        // whose snapshot it is has nothing else to do.
+        const hasher = snapshot === null ? reader : idle ?? open(snapshot);
+        idle = undefined;
+        const own = [reader, hasher].filter((each) => each !== main);
+        return sessionOf(...await Promise.all([reader, hasher]), () => endAll(own));
       },
-      async close() {
-        await Promise.all([...opened].map((held) => held.end()));
-      },
+      close: () => endAll(opened),
     };
   } catch (error) {
-    await main.end();
+    await endAll(opened);
     throw error;
   }
+}
+
+/** Also those that are still on their way. */
+async function endAll(opened: Iterable<Promise<Held>>): Promise<void> {
+  await Promise.all([...opened].map((opening) => opening.then((held) => held.end(), () => {})));
 }
 
 async function exportSnapshot(tx: TransactionSql): Promise<string> {
@@ -79,24 +84,24 @@ async function exportSnapshot(tx: TransactionSql): Promise<string> {
 }
 
 async function readState(tx: TransactionSql, project: string): Promise<SourceState> {
-  const tables = tableRows.parse(
-    await tx`
-      select t.scope, t.schema_name::text as schema, t.table_name::text as name, t.columns::text[] as columns
+  const [tables, [first]] = await Promise.all([
+    tx`
+      select t.scope, t.schema_name::text as schema, t.table_name::text as name, to_json(t.columns) as columns
       from bulkhead.tables_to_export() as t
       order by t.ordinal
     `,
-  );
-  const [first] = await tx`
-    select
-      (select coalesce(array_agg(t.tenant), '{}') from bulkhead.tenants_to_export() as t (tenant)) as tenants,
-      bulkhead.schema_fingerprint() as fingerprint,
-      bulkhead.applied_migrations() as migrations,
-      bulkhead.audit_head() as audit_head,
-      pg_snapshot_xmin(pg_current_snapshot())::text as snapshot_xmin
-  `;
+    tx`
+      select
+        (select coalesce(json_agg(t.tenant), '[]') from bulkhead.tenants_to_export() as t (tenant)) as tenants,
+        bulkhead.schema_fingerprint() as fingerprint,
+        to_json(bulkhead.applied_migrations()) as migrations,
+        bulkhead.audit_head() as audit_head,
+        pg_snapshot_xmin(pg_current_snapshot())::text as snapshot_xmin
+    `,
+  ]);
   const row = stateRow.parse(first);
   return {
-    tables,
+    tables: tableRows.parse(tables),
     project,
     tenants: row.tenants,
     fingerprint: row.fingerprint,
@@ -108,7 +113,7 @@ async function readState(tx: TransactionSql, project: string): Promise<SourceSta
 
 type Facts = Awaited<ReturnType<ExportSession["hash"]>>;
 
-function sessionOf(held: Held, hashing: Held, closed: () => void): ExportSession {
+function sessionOf(held: Held, hashing: Held, close: () => Promise<void>): ExportSession {
   const { tx } = held;
   const relation = (table: ExportTable) => `${quote(table.schema)}.${quote(table.name)}`;
   const hash = async (table: ExportTable, tenant: string | null): Promise<Facts> => {
@@ -140,10 +145,7 @@ function sessionOf(held: Held, hashing: Held, closed: () => void): ExportSession
       const [row] = await tx`select bulkhead.documents_to_export() as documents`;
       return z.record(z.string(), z.unknown()).parse(row?.["documents"]);
     },
-    async close() {
-      closed();
-      await Promise.all([held.end(), hashing === held ? undefined : hashing.end()]);
-    },
+    close,
   };
 }
 
@@ -156,16 +158,14 @@ type Held = { readonly tx: TransactionSql; end(): Promise<void> };
 
 /** A transaction that stays open until `end`, on a connection of its own: an aborted COPY costs that one. */
 async function hold(url: string, snapshot: string | null): Promise<Held> {
-  const sql: Sql = connect(url, { max: 1, applicationName: "bulkhead backup" });
+  const sql: Sql = connect(url, { max: 1, applicationName: "bulkhead backup", arrays: false });
   let release = () => {};
   const released = new Promise<void>((resolve) => release = resolve);
   try {
     return await new Promise<Held>((resolve, reject) => {
       sql.begin(SNAPSHOT, async (tx) => {
-        if (snapshot !== null) {
-          await tx.unsafe(`set transaction snapshot '${snapshot.replaceAll("'", "")}'`);
-        }
-        await tx.unsafe(SESSION);
+        const shown = snapshot && `set transaction snapshot '${snapshot.replaceAll("'", "")}';`;
+        await tx.unsafe(`${shown ?? ""}${SESSION}`);
         resolve({
           tx,
           end: async () => {

@@ -15,6 +15,8 @@ export type ConnectOptions = {
   applicationName?: string;
   /** Refuse every write of this pool. */
   readOnly?: boolean;
+  /** False: arrays come as text, and a connection begins without a look at the types; ask for JSON instead. */
+  arrays?: boolean;
 };
 
 /** Codes of postgres.js, of the system and of the server that mean "not there, or not for you". */
@@ -42,6 +44,7 @@ export function connect(url: string, options: ConnectOptions = {}): Sql {
       // A recycled connection would lose its snapshot or its advisory lock.
       max_lifetime: null,
       onnotice: () => {},
+      fetch_types: options.arrays ?? true,
       // A transaction pooler hands out another server for each statement, so prepared ones vanish.
       prepare: new URL(url).port !== "6543",
       connection: {

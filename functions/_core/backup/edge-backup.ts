@@ -10,7 +10,7 @@ import { backupIdTime, newBackupId, refuseReserved } from "./names.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { writeRecovery } from "./recovery.ts";
 import { isStored, unchangedSince } from "./reuse.ts";
-import { factsOf, manifestOf } from "./run-backup.ts";
+import { factsOf, linkTo, manifestOf } from "./run-backup.ts";
 import { GLOBAL_TENANT } from "./types.ts";
 
 /** What ended its worker so often is left out: it would do so for ever, and hold up all others. */
@@ -127,7 +127,7 @@ async function exportShare(
     startedAt: backupIdTime(backup),
     finishedAt: options.now(),
     state,
-    previous: previous ?? undefined,
+    previous: previous && linkTo(previous),
     objects,
   });
   const stored = await writeManifest({ store, keyring, manifest }).catch(async (error) => {

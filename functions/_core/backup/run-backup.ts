@@ -67,26 +67,21 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
   const now = options.now ?? (() => new Date());
   const startedAt = now();
   const { ledger, store, keyring } = options;
+  // The database works on it while the run is claimed, and a failure of it belongs to that run.
+  const reading = options.source.state();
+  reading.catch(() => {});
   const id = await ledger.claim(newBackupId(startedAt));
   try {
-    const state = await options.source.state();
+    const building = buildOn(options, reading);
+    building.catch(() => {});
+    // Whatever has changed, `@global` needs one.
+    const first = options.source.openSession();
+    first.catch(() => {});
+    const state = await reading;
     if (state.tenants.length === 0) throw noTenants(state);
     refuseReserved(state.tenants);
     options.onProgress?.({ event: "started", backup: id, tenants: state.tenants.length });
-    const previous = await latestBackup({
-      store,
-      keyring,
-      onInvalid: ({ message }) => options.onProgress?.({ event: "warning", message }),
-    }) ?? undefined;
-    const reused = options.full || !previous
-      ? new Map<string, readonly ManifestObject[]>()
-      : await unchangedObjects({
-        previous: previous.manifest,
-        state,
-        ledger,
-        store,
-        keyring,
-      });
+    const { previous, reused } = await building;
     const isCompared = reused.size === 0 || await isComparisonDue(ledger, startedAt);
     await options.keyring.ensureTenantKeys([GLOBAL_TENANT, ...state.tenants]);
     const unrecorded: string[] = [];
@@ -94,6 +89,7 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
       ...options,
       id,
       state,
+      first,
       reused,
       isCompared,
       createdAt: startedAt,
@@ -124,6 +120,29 @@ export async function runBackup(options: RunBackupOptions): Promise<BackupResult
   }
 }
 
+/** What the backup before leaves of the work. Its manifest is the largest thing in memory, and stays in here. */
+async function buildOn(
+  { ledger, store, keyring, full, onProgress }: RunBackupOptions,
+  reading: Promise<SourceState>,
+): Promise<{
+  previous: Manifest["previous"];
+  reused: ReadonlyMap<string, readonly ManifestObject[]>;
+}> {
+  const [state, found] = await Promise.all([
+    reading,
+    latestBackup({
+      store,
+      keyring,
+      onInvalid: ({ message }) => onProgress?.({ event: "warning", message }),
+    }),
+  ]);
+  if (!found) return { previous: null, reused: new Map() };
+  const reused = full
+    ? new Map()
+    : await unchangedObjects({ previous: found.manifest, state, ledger, store, keyring });
+  return { previous: linkTo(found), reused };
+}
+
 /**
  * Record a failure that came before there was a run (no keyring, the wrong key): a backup that could not even
  * begin must be seen too. Silent when somebody else is at work or the database is away.
@@ -140,6 +159,7 @@ export async function recordFailure(ledger: RunLedger, error: unknown, now: Date
 type ExportAll = RunBackupOptions & {
   readonly id: string;
   readonly state: SourceState;
+  readonly first: Promise<ExportSession>;
   readonly reused: ReadonlyMap<string, readonly ManifestObject[]>;
   readonly isCompared: boolean;
   readonly createdAt: Date;
@@ -151,8 +171,9 @@ async function exportAll(options: ExportAll): Promise<ManifestObject[]> {
   const objects: ManifestObject[] = [];
   const failed = new AbortController();
   const sessions: ExportSession[] = [];
+  const opening = [options.first];
   const open = async () => {
-    const session = await options.source.openSession();
+    const session = await (opening.pop() ?? options.source.openSession());
     sessions.push(session);
     return session;
   };
@@ -231,6 +252,11 @@ function report(
   options.onProgress?.({ event: "object", tenant, rows, size, isReferenced });
 }
 
+/** What a manifest says of the one before it. */
+export function linkTo({ stored, sha256 }: StoredManifest): Manifest["previous"] {
+  return { key: stored.key, sha256 };
+}
+
 /** The manifest of a run; `objects` in any order. */
 export function manifestOf(of: {
   readonly options: { readonly tool: string; readonly source: ExportSource };
@@ -238,7 +264,7 @@ export function manifestOf(of: {
   readonly startedAt: Date;
   readonly finishedAt: Date;
   readonly state: SourceState;
-  readonly previous: StoredManifest | undefined;
+  readonly previous: Manifest["previous"];
   readonly objects: readonly ManifestObject[];
 }): Manifest {
   const objects = [...of.objects].sort((a, b) =>
@@ -256,7 +282,7 @@ export function manifestOf(of: {
     schemaFingerprint: of.state.fingerprint,
     migrations: [...of.state.migrations],
     auditHead: of.state.auditHead,
-    previous: of.previous ? { key: of.previous.stored.key, sha256: of.previous.sha256 } : null,
+    previous: of.previous,
     rows: objects.reduce((sum, object) => sum + object.rows, 0),
     objects,
   };

@@ -247,8 +247,11 @@ const identity = ({ tenant, use, id }: Named): string => `${id}/${use}/${tenant}
 
 function unique<T extends Named>(items: readonly T[]): T[] {
   const seen = new Map<string, T>();
-  for (const item of items) if (!seen.has(identity(item))) seen.set(identity(item), item);
-  return [...seen.values()].sort((x, y) => (identity(x) < identity(y) ? -1 : 1));
+  for (const item of items) {
+    const name = identity(item);
+    if (!seen.has(name)) seen.set(name, item);
+  }
+  return [...seen].sort(([x], [y]) => (x < y ? -1 : 1)).map(([, item]) => item);
 }
 
 function includes(found: LoadedKeyring, wanted: LoadedKeyring): boolean {

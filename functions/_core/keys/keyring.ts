@@ -165,13 +165,15 @@ function keyringOf(options: KeyringOptions, first: LoadedKeyring): Keyring {
   const field = (tenant: string, secretClass: string) => ({ tenant, use: `field:${secretClass}` });
 
   const list = () =>
-    loaded.keys.map((key) => ({
-      tenant: key.tenant,
-      use: key.use,
-      id: key.id,
-      createdAt: new Date(key.createdAt),
-      isCurrent: current.get(nameOf(key))?.id === key.id,
-    })).sort((a, b) => nameOf(a) < nameOf(b) ? -1 : nameOf(a) > nameOf(b) ? 1 : 0);
+    loaded.keys.map((key) => ({ name: nameOf(key), key }))
+      .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+      .map(({ name, key: { tenant, use, id, createdAt } }) => ({
+        tenant,
+        use,
+        id,
+        createdAt: new Date(createdAt),
+        isCurrent: current.get(name)?.id === id,
+      }));
 
   return {
     get kekId() {
