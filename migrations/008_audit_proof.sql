@@ -415,24 +415,24 @@ begin
                 t.tenant_id,
                 substr(t.salts, 1, 16) as who,
                 substr(t.salts, 17) as what,
-                sha256('\x00'::bytea || convert_to(concat(
-                        octet_length(t.id_text), ':', t.id_text, ',',
-                        octet_length(t.at), ':', t.at, ',',
-                        octet_length(t.xid), ':', t.xid, ',',
-                        octet_length(t.tenant_id), case when t.tenant_id is null then '-' else ':' end, t.tenant_id, ',',
-                        octet_length(t.actor_role), ':', t.actor_role, ',',
-                        octet_length(t.table_name), ':', t.table_name, ',',
-                        octet_length(t.operation), ':', t.operation, ','), 'UTF8')
-                    || sha256('\x02'::bytea || substr(t.salts, 1, 16) || convert_to(concat(
-                        octet_length(t.actor), case when t.actor is null then '-' else ':' end, t.actor, ',',
-                        octet_length(t.request_id), case when t.request_id is null then '-' else ':' end, t.request_id, ',',
-                        octet_length(t.application_name), case when t.application_name is null then '-' else ':' end, t.application_name, ',',
-                        octet_length(t.ip_address), case when t.ip_address is null then '-' else ':' end, t.ip_address, ','), 'UTF8'))
-                    || sha256('\x03'::bytea || substr(t.salts, 17) || convert_to(concat(
-                        octet_length(t.record_id), case when t.record_id is null then '-' else ':' end, t.record_id, ',',
-                        octet_length(t.before), case when t.before is null then '-' else ':' end, t.before, ',',
-                        octet_length(t.after), case when t.after is null then '-' else ':' end, t.after, ',',
-                        octet_length(t.metadata), case when t.metadata is null then '-' else ':' end, t.metadata, ','), 'UTF8'))) as leaf
+                sha256('\x00'::bytea || convert_to(
+                        octet_length(t.id_text) || ':' || t.id_text || ','
+                        || octet_length(t.at) || ':' || t.at || ','
+                        || octet_length(t.xid) || ':' || t.xid || ','
+                        || coalesce(octet_length(t.tenant_id) || ':' || t.tenant_id, '-') || ','
+                        || octet_length(t.actor_role) || ':' || t.actor_role || ','
+                        || octet_length(t.table_name) || ':' || t.table_name || ','
+                        || octet_length(t.operation) || ':' || t.operation || ',', 'UTF8')
+                    || sha256('\x02'::bytea || substr(t.salts, 1, 16) || convert_to(
+                        coalesce(octet_length(t.actor) || ':' || t.actor, '-') || ','
+                        || coalesce(octet_length(t.request_id) || ':' || t.request_id, '-') || ','
+                        || coalesce(octet_length(t.application_name) || ':' || t.application_name, '-') || ','
+                        || coalesce(octet_length(t.ip_address) || ':' || t.ip_address, '-') || ',', 'UTF8'))
+                    || sha256('\x03'::bytea || substr(t.salts, 17) || convert_to(
+                        coalesce(octet_length(t.record_id) || ':' || t.record_id, '-') || ','
+                        || coalesce(octet_length(t.before) || ':' || t.before, '-') || ','
+                        || coalesce(octet_length(t.after) || ':' || t.after, '-') || ','
+                        || coalesce(octet_length(t.metadata) || ':' || t.metadata, '-') || ',', 'UTF8'))) as leaf
             from texts as t
         ),
         parts as materialized (
