@@ -154,16 +154,14 @@ $$;
 comment on function bulkhead.caller() is 'The role that really asks: survives security definer functions and cascades, which current_user does not';
 revoke all on function bulkhead.caller() from public;
 
--- Written anew by the trigger below: every write asks, and a query of the settings would cost it 10 µs.
+-- Written anew by the trigger below: every write asks, and a query of the settings would cost it 10 µs. No search_path of
+-- its own, so that the planner can inline it: a call would cost 3.
 create function bulkhead.is_platform(role name)
 returns boolean
-language plpgsql
+language sql
 stable
-set search_path = pg_catalog, pg_temp
 as $$
-begin
-    return false;
-end
+    select false
 $$;
 comment on function bulkhead.is_platform(name) is 'Whether a role may write without naming a tenant (migrations, the scheduler); such writes are audited. Follows bulkhead.settings.platform_roles';
 revoke all on function bulkhead.is_platform(name) from public;
@@ -176,17 +174,14 @@ set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
 begin
-    -- Stable, never immutable: a cached plan would keep a role that is trusted no more.
+    -- Stable, never immutable: the answer would be kept where the function is not. Plans that it is part of are made anew.
     execute format($sql$
         create or replace function bulkhead.is_platform(role name)
         returns boolean
-        language plpgsql
+        language sql
         stable
-        set search_path = pg_catalog, pg_temp
         as $body$
-        begin
-            return role = any (%L::name[]);
-        end
+            select role operator(pg_catalog.=) any (%L::pg_catalog.name[])
         $body$
         $sql$, coalesce((select s.platform_roles from bulkhead.settings as s), '{}'));
     if to_regprocedure('bulkhead.declare_generated()') is not null then

@@ -475,7 +475,7 @@ comment on function bulkhead.current_write_context(oid, name) is 'The context of
 revoke all on function bulkhead.current_write_context(oid, name) from public;
 
 create function bulkhead.refuse_write(context bulkhead.write_context, operation text, table_name text)
-returns void
+returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp

@@ -31,7 +31,7 @@ select cmp_ok((select count(*) from kit_functions), '>', 50::bigint, 'the kit''s
 select is_empty(
     $$select signature from kit_functions
       where not ('search_path=pg_catalog, pg_temp' = any (coalesce(proconfig, '{}')))
-          and (prosecdef or proname not in ('offence_row', 'is_tenant_expression', 'run_pass'))$$,
+          and (prosecdef or proname not in ('offence_row', 'is_platform', 'is_tenant_expression', 'run_pass'))$$,
     'every function pins its search_path, temporary objects last: an empty one looks for types in pg_temp first'
 );
 

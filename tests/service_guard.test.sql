@@ -1,7 +1,7 @@
 -- The guard: writes without a tenant or for another tenant are refused, whatever role or function carries them.
 begin;
 set local search_path = public, extensions;
-select plan(28);
+select plan(30);
 
 select tests.protected_world();
 
@@ -72,6 +72,17 @@ select set_config('bulkhead.tenant', tests.id('acme')::text, true);
 select is((select count(*)::int from world.units), 0, 'a role that nobody declared sees nothing, whatever it sets');
 reset role;
 select set_config('bulkhead.tenant', '', true);
+
+grant execute on function world.mark_all() to tests_stranger;
+update bulkhead.settings set platform_roles = platform_roles || 'tests_stranger'::name;
+set local role tests_stranger;
+-- As often as it takes for the triggers' plans to be kept.
+select lives_ok($$do 'begin for i in 1..12 loop perform world.mark_all(); end loop; end'$$, 'a platform role writes without a tenant');
+reset role;
+update bulkhead.settings set platform_roles = array_remove(platform_roles, 'tests_stranger');
+set local role tests_stranger;
+select throws_ok('select world.mark_all()', '42501', 'update on world.units by tests_stranger refused: no tenant is named; send the x-tenant-id header, or run select bulkhead.set_tenant(…) in the transaction', 'and not once it is trusted no more, in the same session');
+reset role;
 
 select tests.as_service(null);
 select lives_ok($$select bulkhead_api.create_tenant('{"name": "cedar"}')$$, 'service_role creates a tenant through create_tenant()');
