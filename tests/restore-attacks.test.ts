@@ -150,6 +150,41 @@ describe("a whole backup, into what the migrations made,", () => {
     assert.match(errors, /BH_RESTORE_NOT_EMPTY/);
   });
 
+  test("names the users that its rows wait for: refused where keys are checked at once, listed where after the load", async () => {
+    const members = `
+      create table public.members (id bigint primary key, tenant_id uuid not null references public.tenants (id),
+        user_id uuid not null references auth.users (id));
+      select bulkhead.protect('public.members');`;
+    await using db = await databaseOf(server, project(ROWS) + members);
+    await withSql(db.url, (sql) =>
+      sql.unsafe(`
+        insert into auth.users (id) values ('${ACME}');
+        insert into public.members values (1, '${ACME}', '${ACME}')`));
+    using world = await backedUp(db);
+    await using target = await databaseOf(server, project() + members);
+    const into = (url: string, ...args: string[]) =>
+      bulkhead(["restore", "--into-env", "TARGET_URL", ...args], { ...world.env, TARGET_URL: url });
+    const before = await everything(target.url);
+    const refused = await into(target.url);
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(
+      refused.stderr,
+      /"members" violates .*\[BH_RESTORE_KEYS\]\nTry: .*auth\.users: Supabase's own backup/,
+    );
+    assert.equal(await everything(target.url), before);
+    const restored = await into(target.superUrl);
+    assert.equal(restored.code, 0, restored.stderr);
+    assert.match(
+      restored.stdout,
+      /\nStill missing: what 1 row of public\.members point to in auth\.users\n$/,
+    );
+    await using another = await databaseOf(server, project() + members);
+    await withSql(another.url, (sql) => sql`insert into auth.users (id) values (${ACME})`);
+    const whole = await into(another.url, "--json");
+    assert.equal(whole.code, 0, whole.stderr);
+    assert.deepEqual(JSON.parse(whole.stdout).waiting, []);
+  });
+
   test("is refused while another restore fills the database, and where one has filled it since it was looked at", async () => {
     await using db = await databaseOf(server, project(ROWS));
     using world = await backedUp(db);

@@ -134,6 +134,14 @@ describe("a whole backup", () => {
     const differs = await into(other.url);
     assert.equal(differs.code, 2);
     assert.match(differs.stderr, /BH_RESTORE_SCHEMA/);
+    // The kit's migrations alone: the project's own are missing.
+    await using bare = await kitDatabase(server);
+    const unprotected = await into(bare.url);
+    assert.equal(unprotected.code, 2);
+    assert.match(
+      unprotected.stderr,
+      /Cannot restore into .*: its tables are not protected.*\[BH_RESTORE_SCHEMA\]\nTry: Apply the migrations/,
+    );
   });
 
   test("it takes no flag of one tenant's restore, and nothing is restored then", async () => {
@@ -237,11 +245,28 @@ describe("one tenant into a live database", () => {
     };
     const dry = await restore();
     assert.deepEqual([dry.missing, dry.changed, dry.inserted], [50, 1, 0]);
+    const shown = await bulkhead(["restore", "--tenant", tenant], world.env);
+    assert.match(shown.stdout, /^public\.units: \d+ rows in the backup, as in the database$/m);
+    assert.match(
+      shown.stdout,
+      /^public\.messages: \d+ rows in the backup, 50 missing, 1 changed, 0 added\n(?! )/m,
+    );
+    const { backup: id } = JSON.parse(
+      (await bulkhead(["backups", "list", "--json"], world.env)).stdout,
+    ).backups[0];
+    assert.match(
+      shown.stderr,
+      new RegExp(`^Compared backup ${id} and the database; nothing was changed\\.\n`),
+    );
+    for (const line of `${shown.stdout}${shown.stderr}`.split("\n")) assert.ok(line.length <= 80);
     assert.equal(await hash(), damaged);
     const inserted = await restore("--insert-missing");
     assert.deepEqual([inserted.inserted, inserted.updated], [50, 0]);
     const replaced = await restore("--replace");
     assert.deepEqual([replaced.inserted, replaced.updated, replaced.deleted], [0, 1, 0]);
+    const same = await bulkhead(["restore", "--tenant", tenant], world.env);
+    assert.doesNotMatch(same.stdout, /missing/);
+    assert.equal(same.stderr, `No difference between backup ${id} and the database\n`);
     const [backup] = (await listBackups(world)).valid;
     const entry = backup?.manifest.objects.find((object) => object.tenant === tenant)?.tables.find((
       t,

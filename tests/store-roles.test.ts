@@ -1,7 +1,8 @@
 // needs: radosgw
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { PutBucketPolicyCommand } from "@aws-sdk/client-s3";
 import { join } from "node:path";
@@ -11,12 +12,19 @@ import { s3Store } from "../functions/_core/adapters/s3-store.ts";
 import type { ObjectStore } from "../functions/_core/backup/object-store.ts";
 import { bulkhead } from "./support/backup-world.ts";
 import { bytesOf, collect, streamOf } from "./support/object-store-suite.ts";
-import { openhouseDatabase, type Server, startPostgres, withSql } from "./support/postgres.ts";
+import {
+  kitDatabase,
+  openhouseDatabase,
+  type Server,
+  startPostgres,
+  withSql,
+} from "./support/postgres.ts";
 import { hasRadosgw, type Radosgw, type S3User, startRadosgw } from "./support/radosgw.ts";
 import { ROOT } from "./support/sql-files.ts";
 
 const MISSING = "radosgw is missing: " +
   "apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common";
+const MIGRATIONS = ["schema", "harden"].map((name) => join(ROOT, `examples/openhouse/${name}.sql`));
 const ROLES = ["writer", "reader", "pruner"] as const;
 type Role = (typeof ROLES)[number];
 
@@ -50,7 +58,11 @@ function suite(): void {
     ];
     users = { writer, reader, pruner };
   });
-  after(() => Promise.all([s3?.stop(), server?.stop()]));
+  const scratch = mkdtempSync(join(tmpdir(), "bulkhead-roles-"));
+  after(() => {
+    rmSync(scratch, { recursive: true });
+    return Promise.all([s3?.stop(), server?.stop()]);
+  });
 
   /** A bucket whose policy is the documentation's, and nothing besides. */
   async function bucketOf(options: { objectLock?: boolean } = {}): Promise<string> {
@@ -197,26 +209,53 @@ function suite(): void {
     const bucket = await bucketOf({ objectLock: true });
     const common = { DATABASE_URL: db.url, BULKHEAD_KEK: randomBytes(32).toString("base64") };
     const run = async (roles: Role[], code: number, ...args: string[]) => {
-      const ran = await bulkhead(args, { ...common, ...variables(bucket, ...roles) });
+      const ran = await bulkhead(args, { ...common, ...more, ...variables(bucket, ...roles) });
       assert.equal(ran.code, code, `bulkhead ${args.join(" ")}: ${ran.stdout}${ran.stderr}`);
+      assert.ok(!`${ran.stdout}${ran.stderr}`.includes(common.BULKHEAD_KEK));
       return ran;
     };
-    const tenant = await withSql(db.url, async (sql) => {
-      const [row] = await sql<{ id: string }[]>`select id from public.tenants order by id limit 1`;
-      return row?.id ?? "";
-    });
+    const hashes = async (url: string) => [
+      ...await withSql(url, (sql) =>
+        sql.unsafe(`
+        select t.tenant, h.rows, h.hash
+        from (select bulkhead.tenants_to_export()) as t (tenant)
+        cross join lateral bulkhead.content_hash('public.messages', t.tenant) as h order by 1`)),
+    ];
+    await using target = await kitDatabase(server);
+    for (const file of MIGRATIONS) {
+      await withSql(target.url, (sql) => sql.unsafe(readFileSync(file, "utf8")));
+    }
+    const more = {
+      BULKHEAD_NEW_KEK: randomBytes(32).toString("base64"),
+      TARGET_URL: target.superUrl,
+    };
+    const before = await hashes(db.url);
+    const tenant = String(before[0]?.["tenant"]);
     await run(["writer"], 0, "keys", "init");
     await run(["writer"], 0, "backup");
-    await run(["writer"], 0, "backup");
+    await run(["writer"], 0, "keys", "rotate-kek");
+    common.BULKHEAD_KEK = more.BULKHEAD_NEW_KEK;
+    await run(["writer"], 0, "keys", "rotate-tenant", tenant);
+    assert.match((await run(["writer"], 0, "backup")).stdout, /Unchanged: 2 tenants/);
     await run(["reader"], 0, "keys", "list");
     await run(["reader"], 0, "backups", "list");
     await run(["reader"], 0, "backups", "verify");
-    await run(["reader"], 0, "restore", "--tenant", tenant);
+    const drill = ["drill", "--report-dir", scratch, "--project-migrations", ...MIGRATIONS];
+    await Promise.all([
+      run(["reader"], 0, "restore", "--into-env", "TARGET_URL"),
+      run(["reader"], 0, ...drill),
+    ]);
+    assert.deepEqual(await hashes(target.url), before);
     await run(["pruner"], 0, "prune", "--apply");
     // The lock holds whatever the policy says: two backups of a day, and neither goes.
     await run(["reader"], 0, "keys", "shred", "--tenant", tenant);
     await run(["writer", "pruner"], 0, "keys", "shred", "--tenant", tenant, "--apply");
     assert.match((await run(["reader"], 0, "backups", "verify")).stdout, /its keys were shredded/);
+    // Whoever was shredded while its rows were there is backed up again, under keys of its own.
+    await run(["writer"], 0, "backup");
+    await withSql(db.url, (sql) => sql`delete from public.messages where tenant_id = ${tenant}`);
+    await run(["reader"], 0, "restore", "--tenant", tenant, "--insert-missing");
+    assert.deepEqual(await hashes(db.url), before);
 
     const missing: [Role[], string[], RegExp][] = [
       [["reader", "pruner"], ["backup"], /BULKHEAD_S3_KEY_ID, BULKHEAD_S3_SECRET are missing/],

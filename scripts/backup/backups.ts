@@ -8,7 +8,7 @@ import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
-import { ago, bytes } from "./progress.ts";
+import { ago, bytes, printable, reportObject } from "./progress.ts";
 import { type LastRead, lastVerified, openRecord, recordVerification } from "./record.ts";
 
 type Options = { json?: boolean };
@@ -101,7 +101,9 @@ async function show(id: string | undefined, options: Options): Promise<void> {
     const from = object.backup === manifest.id ? "" : `  unchanged since ${object.backup}`;
     const part = object.part === 1 ? "" : `  part ${object.part}`;
     console.log(
-      `  ${object.tenant}${part}  ${counted(object.rows, "row")}  ${bytes(object.size)}${from}`,
+      `  ${printable(object.tenant)}${part}  ${counted(object.rows, "row")}  ${
+        bytes(object.size)
+      }${from}`,
     );
   }
 }
@@ -119,7 +121,8 @@ async function verify(
     const made = { backup: manifest.id, at: manifest.startedAt, objects, error };
     if (record) await recordVerification(record.sql, made);
   };
-  const found = await verifyBackup({ store, keyring, manifest }).catch(async (error) => {
+  const read = { store, keyring, manifest, onProgress: reportObject };
+  const found = await verifyBackup(read).catch(async (error) => {
     // A store that does not answer says nothing about the backup.
     const isDamage = error instanceof BulkheadError && error.kind === "integrity";
     if (isDamage) await note(0, error.message);
@@ -131,7 +134,9 @@ async function verify(
     `Backup ${manifest.id} is whole: ${counted(found.objects, "object")}, ` +
       `${counted(found.rows, "row")}, every byte read`,
   );
-  for (const tenant of found.shredded) console.log(`Not read: ${tenant}, its keys were shredded`);
+  for (const tenant of found.shredded) {
+    console.log(`Not read: ${printable(tenant)}, its keys were shredded`);
+  }
 }
 
 function print(document: unknown): void {

@@ -3,6 +3,7 @@ import { restoreTarget } from "../../functions/_core/adapters/postgres-restore.t
 import type { Keyring } from "../../functions/_core/keys/keyring.ts";
 import type { Manifest } from "../../functions/_core/backup/manifest-schema.ts";
 import type { ObjectStore } from "../../functions/_core/backup/object-store.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { restoreBackup, verifyBackup } from "../../functions/_core/backup/restore-backup.ts";
 import type { DrillTarget } from "./drill-target.ts";
 import { tenantAlone } from "./drill-tenant.ts";
@@ -88,7 +89,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
     const isRestored = await step(VERIFY, async () => {
       const found = await verifyBackup({ store, keyring, manifest });
       objects = found.objects;
-      return `${found.objects} objects, ${found.rows} rows, every byte read and authenticated`;
+      return `${counted(found.objects, "object")}, ${
+        counted(found.rows, "row")
+      }, every byte read and authenticated`;
     }) && await step("start another Postgres", async () => {
       target = await options.openTarget();
       return `${target.name}, with the migrations`;
@@ -125,7 +128,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
         if (failed.length > 0) {
           throw new Error(`${failed.length} of ${tests} failed: ${failed.slice(0, 5).join("; ")}`);
         }
-        return `${tests} tests of ${options.tests.length} files`;
+        return `${counted(tests, "test")} of ${counted(options.tests.length, "file")}`;
       });
       // Last: it writes, and what is looked at above is the backup as it came.
       await step(
@@ -195,7 +198,9 @@ async function auditTrail(sql: Sql, manifest: Manifest): Promise<string> {
   const [count] = await sql<{ seals: string; events: string }[]>`
     select count(*) as seals, coalesce(sum(s.events), 0) as events from bulkhead.audit_seals as s
   `;
-  return `${count?.events} events under ${count?.seals} seals match, and the head is the manifest's`;
+  return `${counted(Number(count?.events), "event")} under ${
+    counted(Number(count?.seals), "seal")
+  } match, and the head is the manifest's`;
 }
 
 async function canaries(sql: Sql): Promise<string> {

@@ -9,14 +9,16 @@ import { checkShred, shredTenant } from "../../functions/_core/keys/shred.ts";
 import { counted } from "../../functions/_core/counted.ts";
 import { type CommonOptions, commonOptions, isMain, runCli } from "../cli/run.ts";
 import { backupEnvironment, kekFrom, openBackups } from "./environment.ts";
+import { printable } from "./progress.ts";
 
 type Json = { json?: boolean };
 
 /** `bulkhead keys`: the keyring that lies beside the backups. */
 export function command(): Command {
   const keys = new Command("keys").description(
-    "Make, rotate and destroy the tenants' keys; they lie in the store, wrapped by BULKHEAD_KEK\n" +
-      "or by the key of a service (BULKHEAD_KMS). Reads BULKHEAD_STORE, BULKHEAD_S3_*. No key is ever printed.",
+    "Make, rotate and destroy the tenants' keys; they lie in the store, wrapped by BULKHEAD_KEK " +
+      "or by the key of a service (BULKHEAD_KMS).\n" +
+      "Reads BULKHEAD_STORE, BULKHEAD_S3_*. No key is ever printed.",
   );
   const json = ["--json", "print one JSON document on stdout"] as const;
   keys.command("init").description("Make the keyring of a new store").option(...json).action(init);
@@ -24,8 +26,8 @@ export function command(): Command {
   keys.command("rotate-kek")
     .description(
       "Put the keyring under another key-encryption key; run it again if it was interrupted.\n" +
-        "The new one is in BULKHEAD_NEW_KEK, or is the service's key that BULKHEAD_NEW_KMS names. Then set\n" +
-        "BULKHEAD_KEK or BULKHEAD_KMS to it everywhere, and destroy the old one.",
+        "The new one is in BULKHEAD_NEW_KEK, or is the service's key that BULKHEAD_NEW_KMS names. " +
+        "Then set BULKHEAD_KEK or BULKHEAD_KMS to it everywhere, and destroy the old one.",
     )
     .option("--new-kek-env <name>", "variable that holds the new key", "BULKHEAD_NEW_KEK")
     .option(...json)
@@ -40,8 +42,8 @@ export function command(): Command {
     .action(rotateTenant);
   keys.command("shred")
     .description(
-      "Destroy a tenant's keys for good, so that no backup of it can be read again, and issue a\n" +
-        "certificate. Shows what would go; --apply destroys it, with the writer's and the pruner's key.",
+      "Destroy a tenant's keys for good, so that no backup of it can be read again, and issue a " +
+        "certificate.\nShows what would go; --apply destroys it, with the writer's and the pruner's key.",
     )
     .requiredOption("--tenant <id>", "the tenant")
     .option("--apply", "destroy the keys: nothing brings them back")
@@ -143,7 +145,7 @@ async function reencrypt(
 
 function line({ tenant, use, id, createdAt, isCurrent }: KeyringEntry): string {
   const age = isCurrent ? "current" : "old";
-  return `${tenant}  ${use}  ${id}  ${createdAt.toISOString()}  ${age}`;
+  return `${printable(tenant)}  ${use}  ${id}  ${createdAt.toISOString()}  ${age}`;
 }
 
 function print(document: unknown): void {

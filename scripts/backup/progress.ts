@@ -1,5 +1,7 @@
 import process from "node:process";
+import type { RestoreProgress } from "../../functions/_core/backup/restore-backup.ts";
 import type { BackupProgress } from "../../functions/_core/backup/run-backup.ts";
+import { counted } from "../../functions/_core/counted.ts";
 
 /** Shows progress until `stop`. */
 export type Progress = { report(progress: BackupProgress): void; stop(): void };
@@ -52,7 +54,9 @@ async function bar(): Promise<Progress> {
         bar.start(progress.tenants + 1, 0, { read: bytes(0), tenant: "" });
       } else if (progress.event === "bytes") bar.update({ read: bytes(read += progress.bytes) });
       else if (progress.event === "object") {
-        bar.update(done.add(progress.tenant).size, { tenant: printable(progress.tenant) });
+        bar.update(done.add(progress.tenant).size, {
+          tenant: printable(progress.tenant).slice(0, 40),
+        });
       } else if (progress.event === "warning") said.push(`Warning: ${progress.message}`);
     },
     stop() {
@@ -62,9 +66,19 @@ async function bar(): Promise<Progress> {
   };
 }
 
+/**
+ * What a restore or a verification has done, one line a tenant or part, on stderr.
+ *
+ * @example
+ * await verifyBackup({ store, keyring, manifest, onProgress: reportObject });
+ */
+export function reportObject({ tenant, rows, done, total }: RestoreProgress): void {
+  process.stderr.write(`  ${done}/${total}  ${printable(tenant)}  ${counted(rows, "row")}\n`);
+}
+
 /** A tenant's id is the customer's text: it must not steer the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, "?").slice(0, 40);
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, "?");
 }
 
 /** A size for people. */

@@ -1,15 +1,18 @@
 import process from "node:process";
 import { Command, Option } from "commander";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
+import type { WaitingKey } from "../../functions/_core/adapters/postgres-load.ts";
 import { restoreTarget } from "../../functions/_core/adapters/postgres-restore.ts";
 import { stageTenant } from "../../functions/_core/adapters/postgres-stage.ts";
 import { newestBackup } from "../../functions/_core/backup/manifest.ts";
 import { checkBackupId } from "../../functions/_core/backup/names.ts";
 import { restoreBackup } from "../../functions/_core/backup/restore-backup.ts";
 import { restoreTenant, type TenantRestore } from "../../functions/_core/backup/restore-tenant.ts";
+import { counted } from "../../functions/_core/counted.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { isMain, runCli } from "../cli/run.ts";
 import { openBackups } from "./environment.ts";
+import { printable, reportObject } from "./progress.ts";
 
 type Options = {
   databaseEnv: string;
@@ -81,25 +84,31 @@ async function whole(options: Options, name: string): Promise<void> {
   const sql = connect(url, { max: 1, applicationName: "bulkhead restore" });
   try {
     const started = Date.now();
+    let waiting: readonly WaitingKey[] = [];
     const result = await restoreBackup({
       store,
       keyring,
       manifest,
-      target: restoreTarget(sql, { url }),
-      onProgress: ({ tenant, rows, done, total }) =>
-        process.stderr.write(`  ${done}/${total}  ${tenant}  ${rows} rows\n`),
+      target: restoreTarget(sql, { url, onWaiting: (keys) => waiting = keys }),
+      onProgress: reportObject,
     });
     const seconds = (Date.now() - started) / 1000;
     if (options.json) {
       process.stdout.write(
-        `${JSON.stringify({ backup: manifest.id, ...result, seconds }, null, 2)}\n`,
+        `${JSON.stringify({ backup: manifest.id, ...result, waiting, seconds }, null, 2)}\n`,
       );
     } else {
       console.log(
-        `Backup ${manifest.id} is restored: ${result.rows} rows, ${result.tables} tables compared, ${seconds} s`,
+        `Backup ${manifest.id} is restored: ${counted(result.rows, "row")}, ` +
+          `${counted(result.tables, "table")} compared, ${seconds} s`,
       );
       for (const tenant of result.shredded) {
-        console.log(`Not restored: ${tenant}, its keys were shredded`);
+        console.log(`Not restored: ${printable(tenant)}, its keys were shredded`);
+      }
+      for (const { child, parent, rows } of waiting) {
+        console.log(
+          `Still missing: what ${counted(rows, "row")} of ${child} point to in ${parent}`,
+        );
       }
     }
   } finally {
@@ -140,17 +149,23 @@ function print(result: TenantRestore, options: Options): void {
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
-  const verb = result.mode === "dry-run" ? "would change" : "changed";
-  for (const table of result.tables) {
+  const isDry = result.mode === "dry-run";
+  for (const each of result.tables) {
+    const { table, staged, missing, changed, extra, inserted, updated, deleted } = each;
+    const isSame = missing + changed + extra === 0;
     console.log(
-      `${table.table}: ${table.staged} rows in the backup, ${table.missing} missing, ` +
-        `${table.changed} different, ${table.extra} not in the backup; ${verb}: ` +
-        `${table.inserted} inserted, ${table.updated} updated, ${table.deleted} deleted`,
+      `${table}: ${counted(staged, "row")} in the backup, ` +
+        (isSame ? "as in the database" : `${missing} missing, ${changed} changed, ${extra} added`),
     );
+    if (isSame || isDry) continue;
+    console.log(`  now ${inserted} inserted, ${updated} updated, ${deleted} deleted`);
   }
-  if (result.mode === "dry-run") {
-    console.error("Nothing was changed. Do it with --insert-missing or --replace");
-  }
+  const what = `backup ${result.backup} and the database`;
+  if (!isDry) return console.error(`Restored from backup ${result.backup}`);
+  const isSame = result.tables.every((each) => each.missing + each.changed + each.extra === 0);
+  if (isSame) return console.error(`No difference between ${what}`);
+  console.error(`Compared ${what}; nothing was changed.`);
+  console.error("--insert-missing puts back what is missing, --replace undoes all of it");
 }
 
 if (isMain(import.meta.url)) await runCli(command());

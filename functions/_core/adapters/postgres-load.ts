@@ -2,6 +2,9 @@ import type { Manifest } from "../backup/manifest-schema.ts";
 import { BulkheadError } from "../errors.ts";
 import type { TransactionSql } from "./postgres.ts";
 
+/** Rows that point to a table which is no part of a backup, such as auth.users, and find nothing there yet. */
+export type WaitingKey = { readonly child: string; readonly parent: string; readonly rows: number };
+
 /** What was taken off a database for a load, as statements that put it back. */
 export type Held = { readonly isReplica: boolean; readonly putBack: readonly string[] };
 
@@ -118,23 +121,37 @@ async function probeReplica(tx: TransactionSql): Promise<boolean> {
   }
 }
 
-/** Put everything back, look at the keys by hand, and begin an era of the ledger for what comes. */
-export async function release(tx: TransactionSql, held: Held, manifest: Manifest): Promise<void> {
+/**
+ * Put everything back, look at the keys by hand, and begin an era of the ledger for what comes; returns what waits for
+ * rows that are no backup's to bring.
+ */
+export async function release(
+  tx: TransactionSql,
+  held: Held,
+  manifest: Manifest,
+): Promise<WaitingKey[]> {
   if (held.isReplica) await tx`set local session_replication_role = 'origin'`;
   // Deferred checks still waiting would forbid what follows.
   await tx`set constraints all immediate`;
   for (const back of held.putBack) await tx.unsafe(back);
-  const broken = await tx<
-    { name: string; child: string; parent: string; rows: string; is_ours: boolean }[]
+  const open = await tx<
+    {
+      name: string;
+      child: string;
+      parent: string;
+      rows: string;
+      is_exported: boolean;
+      is_ours: boolean;
+    }[]
   >`
-    select b.name, b.child::text, b.parent::text, b.rows,
+    select b.name, b.child::text, b.parent::text, b.rows, b.is_exported,
       exists (select from bulkhead.tables_to_export() as t where t.relation = b.child) as is_ours
     from bulkhead.broken_foreign_keys() as b
     join pg_catalog.pg_constraint as c on c.conrelid = b.child and c.conname = b.name
     -- NOT VALID here is NOT VALID in the source, by the schema's fingerprint: nothing was promised there.
-    where b.is_exported and c.convalidated
+    where c.convalidated or not b.is_exported
   `;
-  const theirs = broken.filter((key) => !key.is_ours);
+  const theirs = open.filter((key) => !key.is_ours);
   if (theirs.length > 0) {
     throw pointedTo(
       theirs.map((key) => `what ${key.parent} does not hold: ${key.rows} of ${key.child}`).join(
@@ -142,6 +159,7 @@ export async function release(tx: TransactionSql, held: Held, manifest: Manifest
       ),
     );
   }
+  const broken = open.filter((key) => key.is_exported);
   if (broken.length > 0) {
     throw new BulkheadError(
       "BH_RESTORE_KEYS",
@@ -161,4 +179,5 @@ export async function release(tx: TransactionSql, held: Held, manifest: Manifest
     JSON.stringify({ backup: manifest.id, manifest: "whole", rows: manifest.rows })
   }::text::jsonb)
   `;
+  return open.map(({ child, parent, rows }) => ({ child, parent, rows: Number(rows) }));
 }

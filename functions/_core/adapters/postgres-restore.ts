@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Manifest } from "../backup/manifest-schema.ts";
 import type { Loader, RestoreTarget } from "../backup/restore-target.ts";
 import { BulkheadError } from "../errors.ts";
-import { hold, release } from "./postgres-load.ts";
+import { hold, release, type WaitingKey } from "./postgres-load.ts";
 import { copyIn, placeOf, type Sql, type TransactionSql } from "./postgres.ts";
 import { quote } from "./postgres-export.ts";
 
@@ -35,7 +35,12 @@ export async function identityOf(sql: Sql): Promise<string> {
  */
 export function restoreTarget(
   sql: Sql,
-  options: { readonly url: string; readonly sourceIdentity?: string },
+  options: {
+    readonly url: string;
+    readonly sourceIdentity?: string;
+    /** Told, once everything is there, of keys whose other end no backup brings. */
+    readonly onWaiting?: (keys: readonly WaitingKey[]) => void;
+  },
 ): RestoreTarget {
   const place = placeOf(options.url);
   const refuse = (code: string, state: string, hint: string) =>
@@ -46,12 +51,24 @@ export function restoreTarget(
       "it is the database that the backup came from",
       "Name another, empty database; for one tenant of this one: --tenant <id>",
     );
+  const otherSchema = (manifest: Manifest, state: string) =>
+    refuse(
+      "BH_RESTORE_SCHEMA",
+      state,
+      `Apply the migrations that the backup had: ${
+        manifest.migrations.join(", ") || "none recorded"
+      }, and the project's own`,
+    );
   const check = async (on: Sql | TransactionSql, manifest: Manifest): Promise<void> => {
     const [row] = await on`
         select bulkhead.schema_fingerprint() as fingerprint,
           (select count(*)::integer from bulkhead.tenants_to_export()) as tenants,
           exists (select from bulkhead.backup_runs as r where r.id = ${manifest.id}) as is_source
-      `;
+      `.catch((error) => {
+      // Nothing is protected here, or something is neither protected nor exempt: no backup comes from such a database.
+      if (!/^BH60[15]$/.test(stateOf(error))) throw error;
+      throw otherSchema(manifest, "its tables are not protected as those of the backup are");
+    });
     const state = z.object({
       fingerprint: z.string(),
       tenants: z.number(),
@@ -67,12 +84,9 @@ export function restoreTarget(
       );
     }
     if (state.fingerprint !== manifest.schemaFingerprint) {
-      throw refuse(
-        "BH_RESTORE_SCHEMA",
+      throw otherSchema(
+        manifest,
         "its tables are not those of the backup (the schema fingerprints differ)",
-        `Apply the migrations that the backup had: ${
-          manifest.migrations.join(", ") || "none recorded"
-        }, and the project's own`,
       );
     }
   };
@@ -102,11 +116,30 @@ export function restoreTarget(
         await check(tx, manifest);
         const held = await hold(tx);
         const result = await work(loaderOf(tx));
-        await release(tx, held, manifest);
-        return { result };
-      }).then(({ result }) => result);
+        return { result, waiting: await release(tx, held, manifest) };
+      }).then(({ result, waiting }) => {
+        options.onWaiting?.(waiting);
+        return result;
+      }, (error) => {
+        throw missingParent(error) ?? error;
+      });
     },
   };
+}
+
+const stateOf = (error: unknown): string =>
+  error instanceof Error && "code" in error ? String(error.code) : "";
+
+/** Whoever can't load in replica mode has every key checked at once, those to Supabase's own tables too. */
+function missingParent(error: unknown): BulkheadError | undefined {
+  if (!(error instanceof Error) || stateOf(error) !== "23503") return undefined;
+  return new BulkheadError("BH_RESTORE_KEYS", `Cannot restore the backup: ${error.message}`, {
+    kind: "refused",
+    hint:
+      "Nothing was changed. Restore first what the rows point to (auth.users: Supabase's own backup), " +
+      "or restore as a superuser, whose keys are checked after the load",
+    cause: error,
+  });
 }
 
 function loaderOf(tx: TransactionSql): Loader {

@@ -29,7 +29,8 @@ export const storeError = {
   unavailable: (action: string, what: string, store: string, state: string, more: More = {}) =>
     new BulkheadError("BH_STORE_UNAVAILABLE", `Cannot ${action} "${what}" in ${store}: ${state}`, {
       kind: "unavailable",
-      hint: "Check BULKHEAD_STORE, and that the store is reachable and has room; then run again",
+      hint:
+        "Check BULKHEAD_STORE and BULKHEAD_S3_ENDPOINT, and that the store is reachable and has room; then run again",
       ...more,
     }),
 } as const;
