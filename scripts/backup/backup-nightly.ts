@@ -1,4 +1,5 @@
 import process from "node:process";
+import { setDefaultHighWaterMark } from "node:stream";
 import { Command, InvalidArgumentError } from "commander";
 import { nodeSealTools } from "../../functions/_core/adapters/node-seal-tools.ts";
 import { connect } from "../../functions/_core/adapters/postgres.ts";
@@ -38,6 +39,8 @@ export function command(): Command {
 }
 
 async function backup(options: Options): Promise<void> {
+  // Node's own default from version 22 on. With 16 KiB the socket of a COPY is stopped, and its rows copied, once more.
+  setDefaultHighWaterMark(false, 65_536);
   const { store, kek, database } = await backupEnvironment("writer", [options.databaseEnv]);
   const url = database(options.databaseEnv);
 
