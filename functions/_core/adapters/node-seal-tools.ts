@@ -14,7 +14,7 @@ const PIECE = 1 << 18;
  */
 export const nodeSealTools: SealTools = {
   async *gzip(input) {
-    const gzip = createGzip({ level: 5, chunkSize: 65536 });
+    const gzip = createGzip({ level: 5, chunkSize: 32768 });
     // What goes wrong in the input ends the reader's loop with that error.
     feed(gzip, input).catch((error) => gzip.destroy(error));
     yield* gzip;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { BulkheadError } from "../errors.ts";
-import { canonicalJson, equalInConstantTime, fromHex, toHex, utf8 } from "../bytes.ts";
+import { canonicalJson, concat, equalInConstantTime, fromHex, toHex, utf8 } from "../bytes.ts";
 import type { Purpose, WrappingKey } from "./wrapping-key.ts";
 
 type Signer = Pick<WrappingKey, "sign">;
@@ -14,11 +14,11 @@ const DAMAGED: Record<Purpose, string> = {
 export async function signDocument(
   of: { purpose: Purpose; body: unknown; signer: Signer; keyId?: string },
 ): Promise<Uint8Array> {
-  const body = canonicalJson(of.body);
-  const value = toHex(await of.signer.sign(utf8(body), of.purpose));
+  const body = utf8(canonicalJson(of.body));
+  const value = toHex(await of.signer.sign(body, of.purpose));
   const signature = canonicalJson({ algorithm: "HMAC-SHA256", keyId: of.keyId, value });
   // Canonical too: every purpose comes before "signature".
-  return utf8(`{"${of.purpose}":${body},"signature":${signature}}\n`);
+  return concat(utf8(`{"${of.purpose}":`), body, utf8(`,"signature":${signature}}\n`));
 }
 
 const envelope = z.looseObject({
