@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createGzip, type Gzip } from "node:zlib";
 import type { SealTools } from "../backup/seal.ts";
 
-/** Fewer crossings to zlib's thread than with 64 KiB in and 16 KiB out. */
+/** Fewer crossings to zlib's thread than with 64 KiB in and 16 KiB out; rows come out as about a quarter. */
 const PIECE = 1 << 18;
 
 /**
@@ -14,7 +14,7 @@ const PIECE = 1 << 18;
  */
 export const nodeSealTools: SealTools = {
   async *gzip(input) {
-    const gzip = createGzip({ level: 5, chunkSize: 32768 });
+    const gzip = createGzip({ level: 5, chunkSize: PIECE / 4 });
     // What goes wrong in the input ends the reader's loop with that error.
     feed(gzip, input).catch((error) => gzip.destroy(error));
     yield* gzip;
