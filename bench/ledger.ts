@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import postgres from "postgres";
-import { kitDatabase, startPostgres } from "../tests/support/postgres.ts";
-import { median, medians, type Row, seconds } from "./measure.ts";
+import { type Database, kitDatabase, startPostgres } from "../tests/support/postgres.ts";
+import { inTurn, median, medians, type Row, seconds } from "./measure.ts";
 
 const TENANT = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
 const COLUMNS =
@@ -32,6 +32,7 @@ export async function ledger(): Promise<Row[]> {
   try {
     const rows = [
       ...await singleRows(sql),
+      await serviceRows(sql, db),
       ...await inBulk(sql),
       ...await updateBytes(sql),
     ];
@@ -64,6 +65,29 @@ async function singleRows(sql: postgres.Sql): Promise<Row[]> {
     atMost: 1.5,
   });
   return rows;
+}
+
+/** The same by a back end, which the guard holds to the tenant that it names; without the kit it sends the same headers. */
+async function serviceRows(sql: postgres.Sql, db: Database): Promise<Row> {
+  await sql.unsafe("grant all on public.plain to service_role");
+  const service = postgres(db.url, {
+    max: 8,
+    onnotice: () => {},
+    connection: {
+      role: "service_role",
+      "request.headers": JSON.stringify({ "x-tenant-id": TENANT, "x-actor": "bench" }),
+    },
+  });
+  try {
+    const { ratio } = await inTurn(
+      5,
+      () => singles(sql, "plain", 8, service),
+      () => singles(sql, "audited", 8, service),
+    );
+    return { what: "  by a service that names its tenant, 8 clients", ratio };
+  } finally {
+    await service.end();
+  }
 }
 
 async function inBulk(sql: postgres.Sql): Promise<Row[]> {
@@ -149,19 +173,23 @@ async function inALargeLedger(sql: postgres.Sql): Promise<Row> {
 
 /**
  * 4,000 times an insert and an update, a transaction each, spread over the clients; the round before is sealed meanwhile.
- * A second's worth: in shorter rounds a seal is a session's first, with all to be loaded and planned, though it runs once
- * a minute.
+ * A second's worth: in shorter rounds a seal, which runs once a minute, would weigh as much as the writes.
  */
-async function singles(sql: postgres.Sql, table: string, clients: number): Promise<void> {
+async function singles(
+  sql: postgres.Sql,
+  table: string,
+  clients: number,
+  writers = sql,
+): Promise<void> {
   const sealing = table === "audited" ? sql`select bulkhead.seal()`.execute() : undefined;
   await Promise.all(Array.from({ length: clients }, async () => {
     for (let i = 0; i < 4000 / clients; i++) {
-      const [row] = await sql.unsafe(
+      const [row] = await writers.unsafe(
         `insert into public.${table} (tenant_id, label, amount) values ($1, $2, $3) returning id`,
         [TENANT, "x", i],
         { prepare: true },
       );
-      await sql.unsafe(
+      await writers.unsafe(
         `update public.${table} set amount = amount + 1 where id = $1`,
         [row?.["id"]],
         { prepare: true },

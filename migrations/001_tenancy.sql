@@ -139,17 +139,17 @@ revoke all on function bulkhead.check_row from public;
 
 -- ---------------------------------------------------------------- who is asking
 
+-- plpgsql, as all that requests wait for: a function in SQL is parsed and planned anew in each statement.
 create function bulkhead.caller()
 returns name
-language sql
+language plpgsql
 stable
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when current_setting('role') = 'none' then session_user
-        else current_setting('role')::name
-    end
+begin
+    return case when current_setting('role') = 'none' then session_user else current_setting('role')::name end;
+end
 $$;
 comment on function bulkhead.caller() is 'The role that really asks: survives security definer functions and cascades, which current_user does not';
 revoke all on function bulkhead.caller() from public;
@@ -423,33 +423,33 @@ begin
         configured_at = now();
 
     -- No exception blocks from here to the policy: a subtransaction is refused in parallel plans.
-    -- Garbage raises 22P02, which names the value and the type.
+    -- Garbage raises 22P02, which names the value and the type. No search_path of its own, so that it can be inlined.
     execute format($sql$
         create or replace function bulkhead.canonical_tenant(tenant text)
         returns text
         language sql
         immutable
         parallel safe
-        set search_path = pg_catalog, pg_temp
         as $body$
-            select tenant::%1$s::text
+            select tenant::pg_catalog.%1$I::pg_catalog.text
         $body$
-        $sql$, v_type);
+        $sql$, (select t.typname from pg_catalog.pg_type as t where t.oid = v_type));
 
     if membership_table is null then
         -- app_metadata is written by the back end alone; the header may repeat it, never replace it.
         execute format($sql$
             create or replace function bulkhead.member_tenants(claims jsonb, wanted text)
             returns text[]
-            language sql
+            language plpgsql
             stable
             parallel safe
             set search_path = pg_catalog, pg_temp
             as $body$
-                select array[t.tenant]
-                from (select bulkhead.canonical_tenant(nullif(claims -> 'app_metadata' ->> %1$L, '')) as tenant) as t
-                where t.tenant is not null
-                    and (wanted is null or bulkhead.canonical_tenant(wanted) = t.tenant)
+            declare
+                v_tenant text := bulkhead.canonical_tenant(nullif(claims -> 'app_metadata' ->> %1$L, ''));
+            begin
+                return case when wanted is null and v_tenant is not null or bulkhead.canonical_tenant(wanted) = v_tenant then array[v_tenant] end;
+            end
             $body$
             $sql$, tenant_column);
     else

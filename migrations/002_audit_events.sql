@@ -339,29 +339,35 @@ revoke all on bulkhead.mask_key from public, anon, authenticated, service_role;
 -- Definer: reads the key.
 create function bulkhead.masked_value(value text)
 returns jsonb
-language sql
+language plpgsql
 stable
 strict
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
-    select jsonb_build_object('$bulkhead', 'masked', 'hmac',
-        encode(sha256(k.outer_pad || sha256(k.inner_pad || convert_to(value, 'UTF8'))), 'hex'))
-    from bulkhead.mask_key as k
+begin
+    return (
+        select jsonb_build_object('$bulkhead', 'masked', 'hmac',
+            encode(sha256(k.outer_pad || sha256(k.inner_pad || convert_to(value, 'UTF8'))), 'hex'))
+        from bulkhead.mask_key as k
+    );
+end
 $$;
 comment on function bulkhead.masked_value(text) is 'What the ledger keeps of a masked column: equal for equal values, and no way back';
 revoke all on function bulkhead.masked_value(text) from public;
 
 create function bulkhead.cut_value(value text)
 returns jsonb
-language sql
+language plpgsql
 immutable
 strict
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object('$bulkhead', 'cut', 'bytes', octet_length(value), 'sha256', encode(sha256(convert_to(value, 'UTF8')), 'hex'))
+begin
+    return jsonb_build_object('$bulkhead', 'cut', 'bytes', octet_length(value), 'sha256', encode(sha256(convert_to(value, 'UTF8')), 'hex'));
+end
 $$;
 comment on function bulkhead.cut_value(text) is 'What the ledger keeps of a value that is larger than its column''s cap';
 revoke all on function bulkhead.cut_value(text) from public;

@@ -372,19 +372,23 @@ revoke all on function bulkhead.end_break_glass(bigint) from public;
 
 create function bulkhead.forwarded_address(header text)
 returns inet
-language sql
+language plpgsql
 immutable
+strict
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when f.first ~ '^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$'
-            or f.first ~ '^([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}$'
-            or f.first ~ '^([0-9A-Fa-f]{1,4}:){1,6}(:[0-9A-Fa-f]{1,4})$'
-            or f.first ~ '^([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,5}$' and array_length(string_to_array(f.first, ':'), 1) <= 8
-            then f.first::inet
-    end
-    from (select trim(split_part(header, ',', 1)) as first) as f
+declare
+    v_first text := trim(split_part(header, ',', 1));
+begin
+    return case
+        when v_first ~ '^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$'
+            or v_first ~ '^([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}$'
+            or v_first ~ '^([0-9A-Fa-f]{1,4}:){1,6}(:[0-9A-Fa-f]{1,4})$'
+            or v_first ~ '^([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,5}$' and array_length(string_to_array(v_first, ':'), 1) <= 8
+            then v_first::inet
+    end;
+end
 $$;
 comment on function bulkhead.forwarded_address(text) is 'The first address of a forwarding header; null for what is none, since a forged header must not stop a write';
 revoke all on function bulkhead.forwarded_address(text) from public;

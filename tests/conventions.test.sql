@@ -2,7 +2,7 @@
 -- A protected table is part of it, so that generated functions and triggers are held to the same.
 begin;
 set local search_path = public, extensions;
-select plan(13);
+select plan(14);
 
 select tests.protected_world();
 
@@ -31,8 +31,19 @@ select cmp_ok((select count(*) from kit_functions), '>', 50::bigint, 'the kit''s
 select is_empty(
     $$select signature from kit_functions
       where not ('search_path=pg_catalog, pg_temp' = any (coalesce(proconfig, '{}')))
-          and (prosecdef or proname not in ('offence_row', 'is_platform', 'is_tenant_expression', 'run_pass'))$$,
+          and (prosecdef or proname not in ('canonical_tenant', 'offence_row', 'is_platform', 'is_tenant_expression', 'run_pass'))$$,
     'every function pins its search_path, temporary objects last: an empty one looks for types in pg_temp first'
+);
+
+-- Parsed and planned anew in each statement that calls it, a request would wait for it longer than for its own write.
+select set_eq(
+    $$select e.signature
+      from kit_executables as e
+      join kit_functions as f on f.signature = e.signature
+      join pg_catalog.pg_language as l on l.oid = f.prolang and l.lanname = 'sql'
+      where f.proconfig is not null and f.pronamespace = 'bulkhead'::regnamespace$$,
+    array['bulkhead.qualified(relation regclass)'],
+    'what requests and triggers call is no SQL function that cannot be inlined; qualified() is for TRUNCATE'
 );
 
 select is_empty(
