@@ -600,6 +600,19 @@ describe("a drill into a database that is named", () => {
         /^pgTAP: .*authenticated sees no row of another tenant in public\.messages/,
       );
 
+      // A new database beside a project's own: its server has the roles, and others log in as them.
+      const passwords = () =>
+        withSql(
+          server.superUrl,
+          (sql) => sql`select rolname, rolpassword, rolsuper from pg_authid order by 1`,
+        );
+      const before = [...await passwords()];
+      await withSql(server.superUrl, (sql) => sql`create database beside`);
+      const beside = await drill(server.urlAs("supabase_admin", "beside"));
+      assert.equal(beside.code, 1);
+      assert.match(beside.report.problems.join(), /has a Supabase project's roles already/);
+      assert.deepEqual([...await passwords()], before);
+
       const occupied = await fresh("occupied");
       await withSql(occupied, (sql) => sql`create table public.mine (id int)`);
       const refused = await drill(occupied);

@@ -6,6 +6,9 @@ import { connect, type Sql } from "../../functions/_core/adapters/postgres.ts";
 import { BulkheadError } from "../../functions/_core/errors.ts";
 import { databaseFrom } from "./environment.ts";
 
+/** Said of the role `postgres` of a server whose roles a drill made, so that the next drill may use them. */
+const MARK = "Made by a Bulkhead drill";
+
 /** Where a drill restores to. `loadUrl` may skip keys and triggers; tests run as `url`. */
 export type DrillTarget = {
   name: string;
@@ -72,11 +75,21 @@ async function namedTarget(name: string, projectMigrations: readonly string[]) {
       "Connect as a superuser of another name (POSTGRES_USER: supabase_admin), or apply the migrations first",
     );
   }
+  // Roles are the whole server's: to fill this database would give those of another one new passwords.
+  if (state.has_others_roles) {
+    throw refuse(
+      "its server has a Supabase project's roles already, and their passwords would change",
+      "Name a database of a server made for drills, or one that has all of the project's migrations",
+    );
+  }
   const { baselineInside } = await import("../local/databases.ts");
   const password = randomBytes(18).toString("base64url");
   await within(url, (sql) =>
     sql.unsafe(`do $$ begin
-      if to_regrole('postgres') is null then create role postgres; end if;
+      if to_regrole('postgres') is null then
+        create role postgres;
+        comment on role postgres is '${MARK}';
+      end if;
       execute format('alter database %I owner to postgres', current_database());
       execute format('alter database %I set search_path = "$user", public, extensions', current_database());
     end $$`));
@@ -93,12 +106,18 @@ async function look(url: string) {
     const [row] = await sql`
       select to_regnamespace('bulkhead') is not null as has_kit, current_user as me,
         (select r.rolsuper from pg_catalog.pg_roles as r where r.rolname = current_user) as is_superuser,
+        exists (
+          select from pg_catalog.pg_roles as r
+          where r.rolname in ('postgres', 'authenticator', 'supabase_auth_admin', 'supabase_storage_admin')
+            and coalesce(shobj_description(to_regrole('postgres')::oid, 'pg_authid'), '') <> ${MARK}
+        ) as has_others_roles,
         (select count(*)::int from pg_catalog.pg_tables as t
           where t.schemaname not in ('pg_catalog', 'information_schema')) as tables`;
     return z.object({
       has_kit: z.boolean(),
       me: z.string(),
       is_superuser: z.boolean(),
+      has_others_roles: z.boolean(),
       tables: z.number(),
     }).parse(row);
   });

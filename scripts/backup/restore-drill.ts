@@ -40,8 +40,8 @@ export function command(): Command {
     .option("--backup <id>", "which backup; default the newest")
     .option(
       "--target-env <name>",
-      "variable with the connection string of a database that was just created (its superuser's, not named postgres) " +
-        "or has all migrations and no tenants; default: a fresh embedded Postgres",
+      "variable with the connection string of a database that was just created on a server of its own " +
+        "(its superuser's, not named postgres), or has all migrations and no tenants; default: a fresh embedded Postgres",
     )
     .option(
       "--project-migrations <files...>",
