@@ -263,6 +263,34 @@ describe("bulkhead backup", () => {
     );
     assert.equal(run?.["state"], "failed");
   });
+
+  test("connections that break off in the middle are one Error: line, and the next backup is whole", async () => {
+    await using db = await openhouseDatabase(server, { rows: 20_000 });
+    using world = await backupWorld({ DATABASE_URL: db.url });
+    // Where the driver is struck differs from time to time.
+    for (let round = 0; round < 4; round++) {
+      const { child, ended } = startBulkhead(["backup", "--full"], world.env);
+      await new Promise<void>((resolve) => child.stderr?.once("data", () => resolve()));
+      await sleep(30 * round);
+      await withSql(
+        db.url,
+        (sql) =>
+          sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'bulkhead backup%'`,
+      );
+      const ran = await ended;
+      assert.equal(ran.code, 4, ran.stderr);
+      assert.match(ran.stderr, /^Error: .*\[BH_DATABASE_UNAVAILABLE\]\nTry: .*\n$/m);
+      assert.doesNotMatch(ran.stderr, /^\s+at /m);
+    }
+    assert.deepEqual((await listBackups(world)).valid, []);
+    const next = await bulkhead(["backup"], world.env);
+    assert.equal(next.code, 0, next.stderr);
+    const states = await withSql(
+      db.url,
+      (sql) => sql`select state from bulkhead.backup_runs where state <> 'failed'`,
+    );
+    assert.deepEqual(states.map((run) => run["state"]), ["complete"]);
+  });
 });
 
 describe("bad input", () => {

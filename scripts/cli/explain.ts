@@ -40,8 +40,9 @@ export function explain(error: unknown, usage = "bulkhead --help"): Explained {
   if (error instanceof CommanderError) return explainUsage(error, usage);
   const code = codeOf(error);
   const message = error instanceof Error ? oneLine(error.message) : oneLine(String(error));
-  if (code !== undefined && UNREACHABLE.has(code)) {
-    const where = message === "" ? code : message;
+  const brokeOff = isBrokenConnection(error);
+  if (brokeOff || code !== undefined && UNREACHABLE.has(code)) {
+    const where = brokeOff ? "the connection broke off" : message || code;
     return {
       code: "BH_DATABASE_UNAVAILABLE",
       message: `Cannot reach the database: ${where}`,
@@ -120,6 +121,12 @@ function explainUsage(error: CommanderError, usage: string): Explained {
     hint: suggestion === "" ? usage : `${suggestion} See ${usage}`,
     exit: EXIT.usage,
   };
+}
+
+/** postgres.js writes to the socket in a later turn, also when it has none any more (3.4). */
+function isBrokenConnection(error: unknown): boolean {
+  return error instanceof TypeError &&
+    /\bpostgres[\\/](cjs[\\/])?src[\\/]connection\.js/.test(error.stack ?? "");
 }
 
 function codeOf(error: unknown): string | undefined {

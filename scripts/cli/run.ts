@@ -73,6 +73,10 @@ export async function runCli(command: Command | Promise<Command>): Promise<never
     if (error.code === "EPIPE") process.exit();
     report(explain(unwritable(error)), error);
   });
+  // Thrown where no promise waits for it, such as in the database driver when its connection breaks off.
+  process.on("uncaughtException", (error) => {
+    if (!isInterrupted()) report(explain(error), error);
+  });
   process.on("SIGINT", () => void interrupt(EXIT.interrupted));
   process.on("SIGTERM", () => void interrupt(143));
   try {
